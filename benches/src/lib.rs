@@ -1,0 +1,1 @@
+//! Benchmarks against the running server and its peers.

@@ -1,0 +1,1 @@
+//! Pushes store paths and administers caches.

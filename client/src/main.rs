@@ -1,0 +1,2 @@
+//! The `flywheel-push` program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The `flywheel-server` program.
+fn main() {}
