@@ -1,1 +1,25 @@
-//! What we defined and both sides speak: names, claims, errors, chunks, wire types. Pure: no I/O.
+//! What we defined and both sides speak: names, claims, errors, chunks, wire types.
+//!
+//! Pure: no I/O, no runtime, no clock of its own. The server and the client meet here; what Nix defined is in `formats`.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails"))]
+
+pub mod attic;
+mod chunk;
+mod cutter;
+mod error;
+mod manifest;
+mod name;
+mod permission;
+mod time;
+mod token;
+mod varint;
+
+pub use chunk::{ChunkHash, ChunkSizes, ChunkSizesError};
+pub use cutter::NarCutter;
+pub use error::{ErrorBody, ErrorCode};
+pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use name::{CacheName, CachePattern, NameError};
+pub use permission::{Permission, Permissions};
+pub use time::{Clock, FixedClock, SystemClock, Timestamp};
+pub use token::{AtticClaim, CacheGrant, Claims};
+pub use varint::{read_varint, write_varint};

@@ -1,0 +1,126 @@
+//! What a token may do to a cache.
+
+use std::fmt;
+
+/// One thing that a token may do to a cache, with Attic's short names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// `r`: substitute from it.
+    Pull,
+    /// `w`: push to it.
+    Push,
+    /// `d`: delete paths.
+    Delete,
+    /// `cc`: create it.
+    CreateCache,
+    /// `cr`: change its settings and keys.
+    ConfigureCache,
+    /// `cq`: change its retention.
+    ConfigureCacheRetention,
+    /// `cd`: destroy it.
+    DestroyCache,
+}
+
+impl Permission {
+    /// Every permission, in the order of Attic's claim.
+    pub const ALL: [Self; 7] = [
+        Self::Pull,
+        Self::Push,
+        Self::Delete,
+        Self::CreateCache,
+        Self::ConfigureCache,
+        Self::ConfigureCacheRetention,
+        Self::DestroyCache,
+    ];
+
+    /// The key of this permission in a token's claim.
+    #[must_use]
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::Pull => "r",
+            Self::Push => "w",
+            Self::Delete => "d",
+            Self::CreateCache => "cc",
+            Self::ConfigureCache => "cr",
+            Self::ConfigureCacheRetention => "cq",
+            Self::DestroyCache => "cd",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Pull => 1,
+            Self::Push => 2,
+            Self::Delete => 4,
+            Self::CreateCache => 8,
+            Self::ConfigureCache => 16,
+            Self::ConfigureCacheRetention => 32,
+            Self::DestroyCache => 64,
+        }
+    }
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// No permission at all.
+    pub const NONE: Self = Self(0);
+
+    /// Tells whether `permission` is in the set.
+    #[must_use]
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+
+    /// The set with `permission` added.
+    #[must_use]
+    pub const fn with(self, permission: Permission) -> Self {
+        Self(self.0 | permission.bit())
+    }
+
+    /// Everything that is in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Tells whether the set is empty. A caller with no permission on a cache may not even learn that it exists.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The permissions of the set, in the order of Attic's claim.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |&p| self.contains(p))
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        permissions.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+impl fmt::Debug for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Permission::short_name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_what_it_was_given() {
+        let set: Permissions = [Permission::Pull, Permission::DestroyCache].into_iter().collect();
+        for p in Permission::ALL {
+            assert_eq!(set.contains(p), matches!(p, Permission::Pull | Permission::DestroyCache), "{p:?}");
+        }
+        assert_eq!(format!("{set:?}"), r#"{"r", "cd"}"#);
+        assert!(Permissions::NONE.is_empty() && !set.is_empty());
+    }
+}
