@@ -1,1 +1,89 @@
 //! Bytes under keys: a folder, memory, and a store that fails on purpose.
+//!
+//! A store knows nothing of what it holds. Its contract is small enough for a folder and for an S3 bucket alike: whole
+//! objects appear at once, are read in bounded pieces, and are never changed in place.
+
+pub mod conformance;
+mod error;
+mod faulty;
+mod key;
+mod local;
+mod memory;
+
+use std::{fmt::Debug, ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+pub use error::{Error, Result};
+pub use faulty::{Fault, FaultPlan, FaultyStorage, Operation};
+pub use key::{Key, KeyError};
+pub use local::{LocalStorage, OpenError};
+pub use memory::MemoryStorage;
+
+/// Bytes under keys. Writes are atomic: a reader sees all of an object or none of it.
+///
+/// Every method may be called from many tasks at once. A future that is dropped leaves either the whole effect or none.
+/// A key must not be a folder of another one: with an object `a`, a store may refuse `a/b`.
+#[async_trait]
+pub trait Storage: Send + Sync + Debug {
+    /// Stores an object, in place of any that was there. It survives a crash of the machine once this returns.
+    async fn put(&self, key: &Key, body: Bytes) -> Result<()>;
+
+    /// Begins an object whose length is not known yet. Nothing of it is visible until [`Writer::finish`] returns.
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Writer>>;
+
+    /// Reads exactly the bytes of `range`; fewer are [`Error::Truncated`], no object is [`Error::NotFound`].
+    ///
+    /// The answer is held in memory whole: callers read in bounded pieces.
+    async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes>;
+
+    /// The length of an object, if there is one.
+    async fn size(&self, key: &Key) -> Result<Option<u64>>;
+
+    /// Removes an object; that there is none is success. A crash soon after may bring it back.
+    async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Every object whose key starts with `prefix`, with its length, in ascending order of the keys' bytes.
+    ///
+    /// The prefix is plain text: `packs/0` names `packs/0a` too. Objects that come or go meanwhile may be missed.
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>>;
+}
+
+/// An object that is being written. Dropped without [`Writer::finish`], it leaves nothing that a reader could see.
+#[async_trait]
+pub trait Writer: Send {
+    /// Appends bytes. After a failure, or a future that was dropped, [`Writer::finish`] refuses.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Makes the object visible. It survives a crash of the machine once this returns.
+    async fn finish(self: Box<Self>) -> Result<()>;
+}
+
+#[async_trait]
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    async fn put(&self, key: &Key, body: Bytes) -> Result<()> {
+        (**self).put(key, body).await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Writer>> {
+        (**self).begin(key).await
+    }
+
+    async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        (**self).read(key, range).await
+    }
+
+    async fn size(&self, key: &Key) -> Result<Option<u64>> {
+        (**self).size(key).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        (**self).delete(key).await
+    }
+
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>> {
+        (**self).list(prefix)
+    }
+}

@@ -1,0 +1,207 @@
+//! A store in a folder of a file system.
+//!
+//! ```text
+//! lock       held while a server uses the folder
+//! objects/   one file per object, at its key
+//! tmp/       unfinished writes; swept when the folder is opened
+//! ```
+//! A write goes to a file in `tmp/`, is fsynced, and is renamed into `objects/`, whose directory is fsynced too.
+
+mod folders;
+mod handles;
+mod list;
+mod writer;
+
+use std::{
+    fs::{self, File},
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use rustix::fs::FlockOperation;
+
+use crate::{Error, Key, Result, Storage, Writer};
+use folders::Folders;
+use handles::Handles;
+use writer::{LocalWriter, Unfinished};
+
+/// A store in a folder. One process at a time; clones share everything.
+#[derive(Debug, Clone)]
+pub struct LocalStorage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `objects/`.
+    objects: PathBuf,
+    /// `tmp/`.
+    unfinished: PathBuf,
+    /// Names the next file in `tmp/`. The lock makes this process the only one that writes there.
+    next_unfinished: AtomicU64,
+    /// The directories under `objects/`.
+    folders: Folders,
+    /// Open files of recently read objects.
+    handles: Handles,
+    /// Locked until it is closed.
+    _lock: File,
+}
+
+/// Why a folder cannot be used as a store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the storage folder {0} is in use by another server")]
+    InUse(PathBuf),
+    /// It cannot be made, read or written.
+    #[error("the storage folder {folder} cannot be used")]
+    Unusable {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl LocalStorage {
+    /// Opens the store in `folder`, makes the folder if there is none, and sweeps away what a crash left unfinished.
+    ///
+    /// # Errors
+    /// If another process uses the folder, or this one may not.
+    pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let folder = folder.into();
+        let opened = tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || open(&folder)
+        });
+        let opened = opened.await.map_err(io::Error::other).flatten();
+        match opened {
+            Ok(inner) => Ok(Self(Arc::new(inner))),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(OpenError::InUse(folder)),
+            Err(source) => Err(OpenError::Unusable { folder, source }),
+        }
+    }
+
+    /// Does `work` on a thread that may block.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T> + Send + 'static) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.map_err(|e| Error::Unavailable(Box::new(e)))?
+    }
+}
+
+fn open(folder: &Path) -> io::Result<Inner> {
+    let (objects, unfinished) = (folder.join("objects"), folder.join("tmp"));
+    fs::create_dir_all(folder)?;
+    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    for child in [&objects, &unfinished] {
+        fs::create_dir_all(child)?;
+    }
+    File::open(folder)?.sync_all()?;
+    let mut swept = 0_u64;
+    for entry in fs::read_dir(&unfinished)? {
+        fs::remove_file(entry?.path())?;
+        swept += 1;
+    }
+    if swept > 0 {
+        tracing::info!(storage.swept = swept, "removed unfinished writes of an earlier run");
+    }
+    let folders = Folders::new(objects.clone());
+    let (next_unfinished, handles) = (AtomicU64::new(0), Handles::default());
+    Ok(Inner { objects, unfinished, next_unfinished, folders, handles, _lock: lock })
+}
+
+impl Inner {
+    fn path(&self, key: &Key) -> PathBuf {
+        self.objects.join(key.as_str())
+    }
+
+    fn read(&self, key: &Key, range: &Range<u64>) -> Result<Bytes> {
+        let object = self.handles.open(key, &self.path(key)).map_err(|e| Error::from_io(key, e))?;
+        let wanted = range.end.saturating_sub(range.start);
+        let truncated = |length: u64| Error::Truncated {
+            key: key.clone(),
+            wanted,
+            got: length.saturating_sub(range.start).min(wanted),
+        };
+        if wanted == 0 {
+            return Ok(Bytes::new());
+        }
+        // Compared before anything is allocated.
+        if range.end > object.length {
+            return Err(truncated(object.length));
+        }
+        let length = usize::try_from(wanted).map_err(|_| truncated(object.length))?;
+        let mut body = vec![0; length];
+        match object.file.read_exact_at(&mut body, range.start) {
+            Ok(()) => Ok(body.into()),
+            // Something cut the file short since it was opened.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(truncated(object.file.metadata()?.len())),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn size(&self, key: &Key) -> Result<Option<u64>> {
+        match fs::metadata(self.path(key)) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+            Ok(_) => Ok(None),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn delete(&self, key: &Key) -> Result<()> {
+        let removed = fs::remove_file(self.path(key));
+        self.handles.forget(key);
+        match removed {
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    async fn put(&self, key: &Key, body: Bytes) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |inner| {
+            let mut unfinished = Unfinished::create(inner)?;
+            unfinished.append(&body)?;
+            unfinished.publish(inner, &key)
+        })
+        .await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Writer>> {
+        let unfinished = self.blocking(Unfinished::create).await?;
+        Ok(Box::new(LocalWriter::new(self.clone(), key.clone(), unfinished)))
+    }
+
+    async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        let key = key.clone();
+        self.blocking(move |inner| inner.read(&key, &range)).await
+    }
+
+    async fn size(&self, key: &Key) -> Result<Option<u64>> {
+        let key = key.clone();
+        self.blocking(move |inner| inner.size(&key)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |inner| inner.delete(&key)).await
+    }
+
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>> {
+        list::stream(self.0.objects.clone(), prefix.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

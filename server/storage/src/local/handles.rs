@@ -1,0 +1,104 @@
+//! Open files of recently read objects, so that one that is read in many pieces is opened once.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::Key;
+
+/// How many files are kept open.
+const CAPACITY: usize = 128;
+
+/// An open object.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: File,
+    /// When it was opened; objects do not change in place.
+    pub(super) length: u64,
+}
+
+/// Open files by key; the least recently used go first.
+#[derive(Debug, Default)]
+pub(super) struct Handles(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<Key, (Arc<Open>, u64)>,
+    /// Counts uses, to tell which are recent.
+    uses: u64,
+    /// Counts objects replaced or removed: a file that was opened before such a change must not be kept after it.
+    changes: u64,
+}
+
+impl Handles {
+    /// The object at `path`, opened now or before.
+    pub(super) fn open(&self, key: &Key, path: &Path) -> io::Result<Arc<Open>> {
+        let changes = {
+            let mut state = self.lock();
+            state.uses += 1;
+            let now = state.uses;
+            if let Some((open, used)) = state.open.get_mut(key) {
+                *used = now;
+                return Ok(Arc::clone(open));
+            }
+            state.changes
+        };
+        let file = match File::open(path) {
+            // A parent of the key is an object itself.
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(io::ErrorKind::NotFound.into()),
+            file => file?,
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let open = Arc::new(Open { file, length: metadata.len() });
+        let mut state = self.lock();
+        if state.changes == changes {
+            if state.open.len() >= CAPACITY {
+                let oldest = state.open.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+                oldest.and_then(|key| state.open.remove(&key));
+            }
+            let now = state.uses;
+            state.open.insert(key.clone(), (Arc::clone(&open), now));
+        }
+        Ok(open)
+    }
+
+    /// Closes the file of an object that was replaced or removed.
+    pub(super) fn forget(&self, key: &Key) {
+        let mut state = self.lock();
+        state.changes += 1;
+        state.open.remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_open_files_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let handles = Handles::default();
+        for i in 0..CAPACITY + 10 {
+            let path = dir.path().join(i.to_string());
+            std::fs::write(&path, b"x").unwrap();
+            handles.open(&i.to_string().parse().unwrap(), &path).unwrap();
+            // The first is used all the time, so it stays.
+            handles.open(&"0".parse().unwrap(), &dir.path().join("0")).unwrap();
+        }
+        let state = handles.lock();
+        assert_eq!(state.open.len(), CAPACITY);
+        assert!(state.open.contains_key(&"0".parse().unwrap()));
+        assert!(!state.open.contains_key(&"1".parse().unwrap()));
+    }
+}
