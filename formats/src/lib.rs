@@ -5,10 +5,13 @@
 //! however hostile, makes it panic or allocate more than the input itself justifies.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 pub mod base32;
 pub mod cache_info;
 pub mod content_address;
 pub mod hash;
+pub mod nar;
 pub mod narinfo;
 pub mod path_info;
 pub mod signature;
