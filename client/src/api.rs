@@ -1,0 +1,311 @@
+//! The server's side of things: Attic's API v1 over HTTP.
+
+mod body;
+mod error;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use formats::StorePathHash;
+use protocol::{
+    CacheName,
+    attic::{
+        CacheConfig, GetMissingPathsRequest, GetMissingPathsResponse, MAX_HEADER_BYTES, NAR_INFO_HEADER,
+        NAR_INFO_PREAMBLE_SIZE_HEADER, UploadPathNarInfo, UploadPathResult,
+    },
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::retry::{Again, RetryPolicy, Retryable, retry};
+
+pub use body::{NarBody, Pace};
+pub use error::{ApiError, Refusal};
+
+/// How many hash parts one question holds; a server's limit on bodies is far above what these need.
+const HASHES_PER_QUESTION: usize = 10_000;
+/// No answer that we read is longer.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// How to reach a server.
+#[derive(Clone)]
+pub struct Settings {
+    /// The server, without a cache's name.
+    pub endpoint: Url,
+    /// The token, if the caller has one.
+    pub token: Option<String>,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long to wait for the answer to a small request.
+    pub answer_timeout: Duration,
+    /// How long an upload may stand still.
+    pub stall_timeout: Duration,
+}
+
+impl Settings {
+    /// The usual settings for the server at `endpoint`.
+    #[must_use]
+    pub fn new(endpoint: Url, token: Option<String>) -> Self {
+        Self {
+            endpoint,
+            token,
+            retry: RetryPolicy::default(),
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(180),
+        }
+    }
+}
+
+/// Whether the NAR's metadata travels in a header or in front of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetadataStyle {
+    /// In a header while it is short enough for one.
+    #[default]
+    Shortest,
+    /// In front of the body, always.
+    Preamble,
+}
+
+/// A server, with the caller's token.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    settings: Settings,
+}
+
+impl Api {
+    /// Prepares to talk to a server; sends nothing yet.
+    ///
+    /// # Errors
+    /// The token cannot be sent in a header, or TLS cannot be set up.
+    pub fn new(settings: Settings) -> Result<Self, ApiError> {
+        let mut headers = header::HeaderMap::new();
+        if let Some(token) = &settings.token {
+            let mut value = header::HeaderValue::try_from(format!("bearer {token}")).map_err(|_| ApiError::Token)?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("flywheel-push/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(settings.connect_timeout)
+            .tcp_keepalive(Duration::from_secs(30))
+            .build()
+            .map_err(ApiError::Setup)?;
+        Ok(Self { http, settings })
+    }
+
+    /// The server that is talked to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Url {
+        &self.settings.endpoint
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        &self.settings.retry
+    }
+
+    /// The same server under the address that its cache configuration names, or why that address is not used.
+    ///
+    /// # Errors
+    /// The text, if it is no HTTP address, or if it would send the token unencrypted where it now goes encrypted.
+    pub fn at<'a>(&self, endpoint: &'a str) -> Result<Self, &'a str> {
+        let url = Url::parse(endpoint).map_err(|_| endpoint)?;
+        let downgrade = self.settings.endpoint.scheme() == "https" && url.scheme() != "https";
+        if downgrade || !matches!(url.scheme(), "http" | "https") {
+            return Err(endpoint);
+        }
+        Ok(Self { http: self.http.clone(), settings: Settings { endpoint: url, ..self.settings.clone() } })
+    }
+
+    /// The configuration of a cache.
+    ///
+    /// # Errors
+    /// Not allowed, no such cache, or the server cannot be reached.
+    pub async fn cache_config(&self, cache: &CacheName) -> Result<CacheConfig, ApiError> {
+        self.json(Method::GET, &format!("cache-config/{cache}"), None::<&()>, Repeat::Freely).await
+    }
+
+    /// Creates a cache.
+    ///
+    /// # Errors
+    /// Not allowed, the cache exists, or the server cannot be reached.
+    pub async fn create_cache(&self, cache: &CacheName, config: &CacheConfig) -> Result<(), ApiError> {
+        self.command(Method::POST, cache, Some(config), Repeat::IfUntouched).await
+    }
+
+    /// Changes of a cache's configuration what `change` names.
+    ///
+    /// # Errors
+    /// Not allowed, no such cache, or the server cannot be reached.
+    pub async fn configure_cache(&self, cache: &CacheName, change: &CacheConfig) -> Result<(), ApiError> {
+        self.command(Method::PATCH, cache, Some(change), Repeat::Freely).await
+    }
+
+    /// Destroys a cache.
+    ///
+    /// # Errors
+    /// Not allowed, no such cache, or the server cannot be reached.
+    pub async fn destroy_cache(&self, cache: &CacheName) -> Result<(), ApiError> {
+        self.command(Method::DELETE, cache, None, Repeat::IfUntouched).await
+    }
+
+    /// Which of `hashes` the cache lacks.
+    ///
+    /// # Errors
+    /// Not allowed, no such cache, or the server cannot be reached.
+    pub async fn get_missing_paths(
+        &self,
+        cache: &CacheName,
+        hashes: &[StorePathHash],
+    ) -> Result<BTreeSet<StorePathHash>, ApiError> {
+        let mut missing = BTreeSet::new();
+        for some in hashes.chunks(HASHES_PER_QUESTION) {
+            let question = GetMissingPathsRequest { cache: cache.clone(), store_path_hashes: some.to_vec() };
+            let answer: GetMissingPathsResponse =
+                self.json(Method::POST, "get-missing-paths", Some(&question), Repeat::Freely).await?;
+            missing.extend(answer.missing_paths);
+        }
+        Ok(missing)
+    }
+
+    /// Sends one NAR, once. Trying again is the caller's affair, since the NAR has to be read anew.
+    ///
+    /// # Errors
+    /// Refused, cut off, or standing still for longer than the stall timeout.
+    pub async fn upload_path(
+        &self,
+        info: &UploadPathNarInfo,
+        style: MetadataStyle,
+        nar: NarBody,
+    ) -> Result<UploadPathResult, ApiError> {
+        let url = self.url("upload-path");
+        let metadata = serde_json::to_string(info).map_err(|source| ApiError::Answer { url: url.clone(), source })?;
+        let mut request =
+            self.http.request(Method::PUT, url.clone()).header(header::CONTENT_TYPE, "application/x-nix-archive");
+        let (length, preamble) = if style == MetadataStyle::Shortest && metadata.len() <= MAX_HEADER_BYTES {
+            request = request.header(NAR_INFO_HEADER, metadata);
+            (info.nar_size, None)
+        } else {
+            request = request.header(NAR_INFO_PREAMBLE_SIZE_HEADER, metadata.len());
+            (info.nar_size + metadata.len() as u64, Some(metadata.into()))
+        };
+        let (body, mut pace) = nar.into_body(preamble);
+        let answer = async {
+            let response = request.header(header::CONTENT_LENGTH, length).body(body).send().await;
+            self.answer(&url, response).await
+        };
+        let limit = self.settings.stall_timeout;
+        let answer = tokio::select! {
+            answer = answer => answer?,
+            () = pace.stalled(limit) => return Err(ApiError::Stalled { url, limit }),
+        };
+        parse(&url, &answer)
+    }
+
+    async fn command(
+        &self,
+        method: Method,
+        cache: &CacheName,
+        body: Option<&CacheConfig>,
+        repeat: Repeat,
+    ) -> Result<(), ApiError> {
+        self.small(method, &format!("cache-config/{cache}"), body, repeat).await.map(drop)
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl serde::Serialize>,
+        repeat: Repeat,
+    ) -> Result<T, ApiError> {
+        let answer = self.small(method, path, body, repeat).await?;
+        parse(&self.url(path), &answer)
+    }
+
+    /// Sends a small request, as often as `repeat` and the retry policy allow.
+    async fn small(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl serde::Serialize>,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, ApiError> {
+        let url = self.url(path);
+        let attempt = || {
+            let request = self.http.request(method.clone(), url.clone()).timeout(self.settings.answer_timeout);
+            let request = match body {
+                Some(body) => request.json(body),
+                None => request,
+            };
+            self.attempt(&url, request, repeat)
+        };
+        retry(&self.settings.retry, attempt, |_, _, _| {}).await.map_err(|Attempt { error, .. }| error)
+    }
+
+    async fn attempt(&self, url: &Url, request: RequestBuilder, repeat: Repeat) -> Result<Vec<u8>, Attempt> {
+        self.answer(url, request.send().await).await.map_err(|error| Attempt { error, repeat })
+    }
+
+    /// Takes the answer's body, or makes an error of whatever else happened.
+    async fn answer(&self, url: &Url, response: reqwest::Result<Response>) -> Result<Vec<u8>, ApiError> {
+        let failed = |source| ApiError::transport(&self.settings.endpoint, source);
+        let mut response = response.map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            if body.len() + piece.len() > MAX_ANSWER_BYTES {
+                return Err(ApiError::AnswerTooLong { url: url.clone() });
+            }
+            body.extend_from_slice(&piece);
+        }
+        match status {
+            StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(body),
+            _ => Err(ApiError::Refused(Box::new(Refusal::new(url.clone(), status, &headers, &body)))),
+        }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.settings.endpoint.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["_api", "v1"]).extend(path.split('/'));
+        }
+        url
+    }
+}
+
+fn parse<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|source| ApiError::Answer { url: url.clone(), source })
+}
+
+/// Whether a request may be sent again when it is not known what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// It says what shall be, so twice is as good as once.
+    Freely,
+    /// The second time would be refused, so only if the first never reached the server or was turned away.
+    IfUntouched,
+}
+
+struct Attempt {
+    error: ApiError,
+    repeat: Repeat,
+}
+
+impl Retryable for Attempt {
+    fn again(&self) -> Again {
+        match self.repeat {
+            Repeat::IfUntouched if !self.error.left_server_untouched() => Again::Never,
+            Repeat::Freely | Repeat::IfUntouched => self.error.again(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
