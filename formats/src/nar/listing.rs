@@ -44,8 +44,7 @@ pub enum Node {
 impl Listing {
     /// The JSON text, byte for byte as Nix writes it: keys sorted, no white space.
     pub fn render(&self) -> String {
-        // Maps of strings and numbers; there is nothing in them that could fail.
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(self).expect("maps of strings and numbers always serialise")
     }
 }
 

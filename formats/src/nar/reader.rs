@@ -8,6 +8,9 @@ use super::{Error, ErrorKind, Event, Limits};
 /// No NAR reaches this size: databases and Nix itself keep sizes in 63 bits.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
+/// The framed length of the string that every NAR begins with.
+const MAGIC: u64 = 24;
+
 /// No word of the grammar after which there is a choice is longer.
 const MAX_WORD: usize = 16;
 
@@ -139,7 +142,7 @@ impl Reader {
         let (expected, rest) = rest.split_at(length);
         if input[..length] != *expected {
             let at = input.iter().zip(expected).position(|(found, expected)| found != expected).unwrap_or(0);
-            let what = if self.position < LENGTH as u64 * 3 { "a NAR" } else { "what the grammar has next" };
+            let what = if self.position + (at as u64) < MAGIC { "a NAR" } else { "what the grammar has next" };
             return Err(self.error(at, ErrorKind::Expected { what }));
         }
         self.skip(length, input);
