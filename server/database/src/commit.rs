@@ -117,9 +117,12 @@ pub enum CommitError {
     /// A chunk was stored by another replica at the same time, as other bytes: the file hash would be wrong.
     #[error("another upload stored the same chunk at the same time")]
     ChunkRaced,
-    /// A path names a NAR that is not known, or is quarantined.
+    /// A path or an upload names a NAR that is not known, is quarantined, or has another size.
     #[error("the NAR of a path is not there")]
     NarGone,
+    /// The cache was deleted: what would be acknowledged could not be seen.
+    #[error("the cache is not there")]
+    CacheGone,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] Error),

@@ -65,7 +65,8 @@ impl ChunkRuns {
             let zigzag = read_varint(&mut input).ok_or(RunsError)?;
             let step = (zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed());
             let first = expected.checked_add(step).filter(|&id| id >= 0).ok_or(RunsError)?;
-            let length = read_varint(&mut input).and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0).ok_or(RunsError)?;
+            let length =
+                read_varint(&mut input).and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0).ok_or(RunsError)?;
             expected = first.checked_add(i64::from(length)).ok_or(RunsError)?;
             runs.push((first, length));
         }

@@ -1,0 +1,1 @@
+DELETE FROM cache_key WHERE cache_id = $1

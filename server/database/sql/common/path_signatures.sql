@@ -1,0 +1,5 @@
+SELECT path.signatures
+FROM path
+JOIN nar ON nar.id = path.nar_id
+JOIN cache ON cache.id = path.cache_id
+WHERE path.cache_id = $1 AND path.hash = $2 AND nar.quarantined_at IS NULL AND cache.deleted_at IS NULL

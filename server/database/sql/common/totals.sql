@@ -1,0 +1,7 @@
+SELECT (SELECT count(*) FROM cache WHERE deleted_at IS NULL) AS "caches!: i64"
+  , (SELECT count(*) FROM path WHERE cache_id IN (SELECT id FROM cache WHERE deleted_at IS NULL)) AS "paths!: i64"
+  , (SELECT count(*) FROM nar) AS "nars!: i64"
+  , (SELECT coalesce(sum(size), 0) FROM nar) AS "nar_bytes!: i64"
+  , (SELECT count(*) FROM chunk WHERE damaged_at IS NULL) AS "chunks!: i64"
+  , (SELECT coalesce(sum(size), 0) FROM pack) AS "stored_bytes!: i64"
+  , (SELECT count(*) FROM nar WHERE quarantined_at IS NOT NULL) AS "quarantined!: i64"

@@ -1,0 +1,158 @@
+//! Caches and their keys.
+
+use async_trait::async_trait;
+use database::{Cache, CacheChange, CacheId, Caches, NewCache, Result};
+use formats::SecretKey;
+use protocol::{CacheName, Timestamp};
+use sqlx::SqliteConnection;
+
+use crate::{
+    SqliteDatabase,
+    column::{Column, words},
+    error::failed,
+};
+
+struct CacheRow {
+    id: i64,
+    name: String,
+    is_public: i64,
+    store_dir: String,
+    priority: i64,
+    upstream_key_names: String,
+    retention: Option<i64>,
+    keys: Option<String>,
+}
+
+impl TryFrom<CacheRow> for Cache {
+    type Error = database::Error;
+
+    fn try_from(row: CacheRow) -> Result<Self> {
+        let keys = row.keys.ok_or_else(|| Column("cache_key", "secret").wrong("the cache has no key"))?;
+        Ok(Self {
+            id: CacheId(row.id),
+            name: Column("cache", "name").text(&row.name)?,
+            is_public: row.is_public != 0,
+            store_dir: Column("cache", "store_dir").text(&row.store_dir)?,
+            priority: Column("cache", "priority").number(row.priority)?,
+            upstream_key_names: Column("cache", "upstream_key_names").words(&row.upstream_key_names)?,
+            retention: row.retention.map(|seconds| Column("cache", "retention").number(seconds)).transpose()?,
+            keys: Column("cache_key", "secret").words(&keys)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Caches for SqliteDatabase {
+    async fn create_cache(&self, cache: &NewCache) -> Result<Option<Cache>> {
+        let mut transaction = self.begin().await?;
+        let name = cache.name.as_str();
+        let store_dir = cache.store_dir.as_str();
+        let upstream_key_names = words(&cache.upstream_key_names);
+        let inserted = sqlx::query_file!(
+            "../sql/common/cache_insert.sql",
+            name,
+            cache.is_public,
+            store_dir,
+            cache.priority,
+            upstream_key_names,
+            cache.retention,
+            cache.now.0
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let Some(row) = inserted else { return Ok(None) };
+        insert_keys(&mut transaction, row.id, std::slice::from_ref(&cache.key)).await?;
+        let created = find(&mut transaction, &cache.name).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(created)
+    }
+
+    async fn find_cache(&self, name: &CacheName) -> Result<Option<Cache>> {
+        let name = name.as_str();
+        let row = sqlx::query_file_as!(CacheRow, "../sql/sqlite/cache_find.sql", name)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        row.map(Cache::try_from).transpose()
+    }
+
+    async fn list_caches(&self) -> Result<Vec<Cache>> {
+        let rows = sqlx::query_file_as!(CacheRow, "../sql/sqlite/cache_list.sql")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        rows.into_iter().map(Cache::try_from).collect()
+    }
+
+    async fn change_cache(&self, name: &CacheName, change: &CacheChange) -> Result<Option<Cache>> {
+        if change.keys.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Column("cache_key", "secret").wrong("a cache must keep a key"));
+        }
+        let mut transaction = self.begin().await?;
+        let name_text = name.as_str();
+        let store_dir = change.store_dir.as_ref().map(|dir| dir.as_str());
+        let upstream_key_names = change.upstream_key_names.as_ref().map(words);
+        let (set_retention, retention) = (change.retention.is_some(), change.retention.flatten());
+        let changed = sqlx::query_file!(
+            "../sql/common/cache_change.sql",
+            name_text,
+            change.is_public,
+            store_dir,
+            change.priority,
+            upstream_key_names,
+            set_retention,
+            retention
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let Some(row) = changed else { return Ok(None) };
+        if let Some(keys) = &change.keys {
+            sqlx::query_file!("../sql/common/cache_key_delete.sql", row.id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            insert_keys(&mut transaction, row.id, keys).await?;
+        }
+        let cache = find(&mut transaction, name).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(cache)
+    }
+
+    async fn delete_cache(&self, name: &CacheName, now: Timestamp) -> Result<bool> {
+        let mut transaction = self.begin().await?;
+        let name = name.as_str();
+        let done = sqlx::query_file!("../sql/common/cache_delete.sql", name, now.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        sqlx::query_file!("../sql/common/ping.sql").fetch_one(&self.readers).await.map_err(failed)?;
+        Ok(())
+    }
+}
+
+async fn find(connection: &mut SqliteConnection, name: &CacheName) -> Result<Option<Cache>> {
+    let name = name.as_str();
+    let row = sqlx::query_file_as!(CacheRow, "../sql/sqlite/cache_find.sql", name)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.map(Cache::try_from).transpose()
+}
+
+async fn insert_keys(connection: &mut SqliteConnection, cache: i64, keys: &[SecretKey]) -> Result<()> {
+    for (position, key) in (0_i64..).zip(keys) {
+        let secret = key.to_text();
+        sqlx::query_file!("../sql/common/cache_key_insert.sql", cache, position, secret)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}

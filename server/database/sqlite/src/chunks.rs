@@ -1,0 +1,103 @@
+//! Chunks: by name for deduplication, by row for reading.
+
+use async_trait::async_trait;
+use database::{ChunkId, ChunkLocation, ChunkRuns, Chunks, Commit, CommitError, PackName, PathOutcome, Result};
+use protocol::{ChunkHash, Timestamp};
+
+use crate::{
+    SqliteDatabase,
+    column::Column,
+    commit,
+    error::failed,
+    list::{BATCH, hex, json},
+};
+
+struct ChunkRow {
+    position: i64,
+    id: i64,
+    pack: Vec<u8>,
+    pack_offset: i64,
+    stored_size: i64,
+    size: i64,
+    check_sum: i64,
+}
+
+impl ChunkRow {
+    fn location(&self) -> Result<ChunkLocation> {
+        Ok(ChunkLocation {
+            id: ChunkId(self.id),
+            pack: PackName(Column("pack", "name").bytes(&self.pack)?),
+            offset: Column("chunk", "pack_offset").number(self.pack_offset)?,
+            stored_size: Column("chunk", "stored_size").number(self.stored_size)?,
+            size: Column("chunk", "size").number(self.size)?,
+            check: Column("chunk", "check_sum").number(self.check_sum)?,
+        })
+    }
+}
+
+/// The chunks that are stored under these names, each with its place in `hashes`; at most [`BATCH`] names.
+pub(crate) async fn find<'c>(
+    connection: impl sqlx::SqliteExecutor<'c>,
+    hashes: &[ChunkHash],
+) -> Result<Vec<(usize, ChunkLocation)>> {
+    let names = json(&hashes.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+    let rows = sqlx::query_file_as!(ChunkRow, "../sql/sqlite/chunk_find.sql", names)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(|row| Ok((Column("chunk", "hash").number(row.position)?, row.location()?))).collect()
+}
+
+#[async_trait]
+impl Chunks for SqliteDatabase {
+    async fn find_chunks(&self, hashes: &[ChunkHash]) -> Result<Vec<Option<ChunkLocation>>> {
+        let mut found = vec![None; hashes.len()];
+        for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
+            for (position, location) in find(&self.readers, batch).await? {
+                found[position] = Some(location);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn locate_chunks(&self, runs: &ChunkRuns) -> Result<Vec<ChunkLocation>> {
+        let mut locations = Vec::new();
+        for batch in runs.runs().chunks(BATCH) {
+            let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
+            let ranges = json(&ranges)?;
+            let rows = sqlx::query_file_as!(ChunkRow, "../sql/sqlite/chunk_locate.sql", ranges)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed)?;
+            for row in &rows {
+                locations.push(row.location()?);
+            }
+        }
+        // Each run came in the order of its ids, so a gap shows as the first difference.
+        if locations.len() != runs.chunk_count() {
+            let mut found = locations.iter().map(|location| location.id);
+            let missing = runs.ids().find(|&id| found.next() != Some(id));
+            return Err(Column("chunk", "id").wrong(format_args!("{missing:?} of a manifest has no row")));
+        }
+        Ok(locations)
+    }
+
+    async fn mark_damaged(&self, chunks: &[ChunkId], now: Timestamp) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        for batch in chunks.chunks(BATCH) {
+            let ids = json(&batch.iter().map(|chunk| chunk.0).collect::<Vec<_>>())?;
+            sqlx::query_file!("../sql/sqlite/chunk_mark_damaged.sql", ids, now.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn commit(&self, commit: &Commit) -> std::result::Result<Vec<PathOutcome>, CommitError> {
+        let mut transaction = self.begin().await?;
+        let outcomes = commit::apply(&mut transaction, commit).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(outcomes)
+    }
+}

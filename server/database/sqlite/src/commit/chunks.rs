@@ -1,0 +1,104 @@
+//! Packs and chunks of a commit, and what its manifests point to.
+
+use std::collections::HashMap;
+
+use database::{ChunkId, ChunkPointer, ChunkRuns, Commit, CommitError, Error, NewChunk, NewPack};
+use protocol::ChunkHash;
+use sqlx::SqliteConnection;
+
+use crate::{
+    chunks,
+    column::Column,
+    error::failed,
+    list::{BATCH, hex, json},
+};
+
+/// The rows of a commit's own chunks.
+pub(super) struct Chunks(HashMap<ChunkHash, ChunkId>);
+
+impl Chunks {
+    /// Gives each chunk a row, unless it has one.
+    pub(super) async fn insert(connection: &mut SqliteConnection, packs: &[NewPack]) -> Result<Self, CommitError> {
+        let mut rows = HashMap::new();
+        for pack in packs {
+            let name = &pack.name.0[..];
+            let size = Column("pack", "size").integer(pack.size)?;
+            let id = sqlx::query_file!("../sql/common/pack_insert.sql", name, size)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(failed)?
+                .id;
+            for batch in pack.chunks.chunks(BATCH) {
+                insert_batch(connection, id, batch).await?;
+                let hashes: Vec<_> = batch.iter().map(|chunk| chunk.hash).collect();
+                let mut found = 0;
+                for (position, row) in chunks::find(&mut *connection, &hashes).await? {
+                    let new = &batch[position];
+                    if (row.stored_size, row.size, row.check) != (new.stored_size, new.size, new.check) {
+                        return Err(CommitError::ChunkRaced);
+                    }
+                    rows.insert(new.hash, row.id);
+                    found += 1;
+                }
+                if found != batch.len() {
+                    return Err(Column("chunk", "hash").wrong("a row is missing right after its insertion").into());
+                }
+            }
+        }
+        Ok(Self(rows))
+    }
+
+    /// Makes sure that all known chunks that the commit's manifests name are still there and undamaged.
+    pub(super) async fn check_known(
+        &self,
+        connection: &mut SqliteConnection,
+        commit: &Commit,
+    ) -> Result<(), CommitError> {
+        let nars = commit.nars.iter().flat_map(|nar| nar.manifest.iter().chain(nar.listing.iter().flatten()));
+        let documents = commit.documents.iter().flat_map(|document| &document.manifest);
+        let mut known: Vec<ChunkId> = nars
+            .chain(documents)
+            .filter_map(|pointer| match pointer {
+                ChunkPointer::Known(id) => Some(*id),
+                ChunkPointer::New(_) => None,
+            })
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        let known: ChunkRuns = known.into_iter().collect();
+        for batch in known.runs().chunks(BATCH) {
+            let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
+            let ranges = json(&ranges)?;
+            let row = sqlx::query_file!("../sql/sqlite/chunk_count.sql", ranges)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(failed)?;
+            let expected: i64 = batch.iter().map(|&(_, length)| i64::from(length)).sum();
+            if row.count != expected {
+                return Err(CommitError::ChunkGone);
+            }
+        }
+        Ok(())
+    }
+
+    /// A manifest by rows.
+    pub(super) fn runs(&self, manifest: &[ChunkPointer]) -> Result<ChunkRuns, CommitError> {
+        manifest
+            .iter()
+            .map(|pointer| match pointer {
+                ChunkPointer::Known(id) => Ok(*id),
+                ChunkPointer::New(hash) => self.0.get(hash).copied().ok_or(CommitError::ChunkGone),
+            })
+            .collect()
+    }
+}
+
+async fn insert_batch(connection: &mut SqliteConnection, pack: i64, batch: &[NewChunk]) -> Result<(), Error> {
+    let rows: Vec<_> = batch
+        .iter()
+        .map(|chunk| (hex(chunk.hash.as_bytes()), chunk.offset, chunk.stored_size, chunk.size, chunk.check))
+        .collect();
+    let rows = json(&rows)?;
+    sqlx::query_file!("../sql/sqlite/chunk_insert.sql", pack, rows).execute(connection).await.map_err(failed)?;
+    Ok(())
+}
