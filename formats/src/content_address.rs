@@ -176,3 +176,6 @@ impl fmt::Display for ContentAddress {
 }
 
 serde_as_text!(ContentAddress);
+
+#[cfg(test)]
+mod tests;

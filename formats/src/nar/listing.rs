@@ -42,7 +42,7 @@ pub enum Node {
 }
 
 impl Listing {
-    /// The JSON text, byte for byte as Nix writes it: keys sorted, no white space.
+    /// The JSON text as newer versions of Nix write it: keys sorted, no white space.
     pub fn render(&self) -> String {
         serde_json::to_string(self).expect("maps of strings and numbers always serialise")
     }

@@ -1,0 +1,1 @@
+{"version":1,"root":{"type":"directory","entries":{"out":{"type":"symlink","target":"/nix/store/nyiy57pvgdz2a07fxk99y6gwbihvds1k-self+x_1.0"}}}}

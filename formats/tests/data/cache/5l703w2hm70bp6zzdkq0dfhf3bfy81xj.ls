@@ -1,0 +1,1 @@
+{"version":1,"root":{"type":"directory","entries":{"leaf":{"type":"regular","size":5,"narOffset":232}}}}

@@ -1,0 +1,1 @@
+{"version":1,"root":{"type":"directory","entries":{"bin":{"type":"directory","entries":{"run":{"type":"regular","size":108,"executable":true,"narOffset":400}}},"link":{"type":"symlink","target":"/nix/store/5l703w2hm70bp6zzdkq0dfhf3bfy81xj-leaf-1.0/leaf"}}}}
