@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest cache name, in bytes.
-pub const MAX_NAME_BYTES: usize = 50;
+const MAX_NAME_BYTES: usize = 50;
 
 /// First path segments that the root substituter needs for itself.
 const RESERVED: [&str; 5] = ["nar", "log", "realisations", "build-trace-v2", "debuginfo"];

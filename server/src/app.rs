@@ -1,0 +1,65 @@
+//! Everything that a request needs, put together once.
+
+use std::sync::Arc;
+
+use database::Database;
+use metrics_exporter_prometheus::PrometheusHandle;
+use protocol::{CacheName, Clock};
+use url::Url;
+
+use crate::{auth::TokenKeys, fetch::Fetch, ingest::Ingest, usage::Usage};
+
+/// The server's parts, shared by all requests.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// The index.
+    pub database: Arc<dyn Database>,
+    /// The write path.
+    pub ingest: Ingest,
+    /// The read path.
+    pub fetch: Fetch,
+    /// The keys that tokens are checked with.
+    pub tokens: TokenKeys,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Which paths were used.
+    pub usage: Usage,
+    /// The metrics, to be shown.
+    pub metrics: PrometheusHandle,
+    /// The settings that requests look at.
+    pub settings: Settings,
+}
+
+/// The settings that requests look at.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The cache at the root of the server.
+    pub default_cache: Option<CacheName>,
+    /// The hosts that a request may name; all if there are none.
+    pub allowed_hosts: Vec<String>,
+    /// Where clients find the API, if not where they came from.
+    pub api_endpoint: Option<Url>,
+    /// Where Nix finds the caches, if not where it came from.
+    pub substituter_endpoint: Option<Url>,
+    /// The most metadata that an upload may carry, in bytes.
+    pub max_nar_info_size: usize,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,54 @@
+//! HTTP: every route on one page. Nothing outside this module imports axum.
+
+mod access;
+mod attic;
+mod document;
+mod error;
+mod nar;
+mod narinfo;
+mod observe;
+mod ops;
+mod put;
+mod range;
+mod response;
+mod substituter;
+mod target;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post, put},
+};
+
+use crate::app::App;
+
+pub use error::ApiError;
+
+/// The whole server as a service.
+pub fn router(app: App) -> Router {
+    Router::new()
+        // For people and probes.
+        .route("/", get(ops::index))
+        .route("/health", get(ops::live))
+        .route("/healthz", get(ops::live))
+        .route("/livez", get(ops::live))
+        .route("/readyz", get(ops::ready))
+        .route("/metrics", get(ops::metrics))
+        // For Attic's client.
+        .route("/_api/v1/get-missing-paths", post(attic::get_missing_paths))
+        .route("/_api/v1/upload-path", put(attic::upload_path))
+        .route(
+            "/_api/v1/cache-config/{cache}",
+            get(attic::get_cache_config)
+                .post(attic::create_cache)
+                .patch(attic::configure_cache)
+                .delete(attic::destroy_cache),
+        )
+        // For Nix: `/{cache}/…`, and the default cache at the root.
+        .fallback(substituter::serve)
+        .method_not_allowed_fallback(substituter::method_not_allowed)
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+        .with_state(app)
+}

@@ -1,0 +1,128 @@
+//! `nar/…`: the bytes themselves.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use database::{Cache, NarFile, Upload};
+use formats::Compression;
+use tokio_util::io::ReaderStream;
+
+use super::{
+    ApiError,
+    range::{self, Wanted},
+    response,
+    target::NarName,
+};
+use crate::{app::App, encode};
+use protocol::ErrorCode;
+
+/// Serves a NAR by the name that its narinfo gives, now or in the past.
+pub(super) async fn get(
+    app: &App,
+    cache: &Cache,
+    name: &NarName,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    if let Some(nar) = stored(app, cache, name).await? {
+        return file(app, cache, &nar, method, headers).await;
+    }
+    match app.database.find_upload(cache.id, &name.file_name).await? {
+        Some(upload) => as_uploaded(app, cache, &upload, name.compression, method).await,
+        None => Err(ApiError::no_such_object()),
+    }
+}
+
+/// The NAR by our own name, `<file hash>.nar.zst`, or by Attic's, `<store path hash>.nar`.
+async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<NarFile>, ApiError> {
+    if let (Some(hash), Compression::Zstd) = (&name.file_hash, name.compression) {
+        return Ok(app.database.find_nar_by_file_hash(cache.id, hash).await?);
+    }
+    if let (Some(hash), Compression::None) = (&name.path_hash, name.compression) {
+        return Ok(app.database.find_nar_by_path(cache.id, hash).await?);
+    }
+    Ok(None)
+}
+
+/// The frames, as they are stored.
+async fn file(
+    app: &App,
+    cache: &Cache,
+    nar: &NarFile,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let etag = format!("\"{}\"", nar.file_hash.nix32());
+    let keep = "public, max-age=31536000, immutable";
+    let cache_control = response::cache_control(cache.is_public, keep, "private, max-age=31536000, immutable");
+    if response::is_unchanged(headers, &etag) {
+        return Ok(response::unchanged(&etag, cache_control));
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // The only version there ever is; a range of any other is answered with the whole.
+    let current = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
+    let wanted = if current && method == Method::GET { range::parse(text(header::RANGE), nar.file_size) } else { Wanted::All };
+    let (status, range) = match wanted {
+        Wanted::All => (StatusCode::OK, 0..nar.file_size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Nothing => return Ok(unsatisfiable(nar.file_size)),
+    };
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from_stream(app.fetch.nar(nar, range.clone()).await?)
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-nix-nar"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    // On the 206 too: without it a second cut is final for Nix.
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    response::insert_etag(headers, &etag);
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(value) = format!("bytes {}-{}/{}", range.start, range.end - 1, nar.file_size).parse()
+    {
+        headers.insert(header::CONTENT_RANGE, value);
+    }
+    Ok(response)
+}
+
+fn unsatisfiable(size: u64) -> Response {
+    use axum::response::IntoResponse;
+    let error = ApiError::new(ErrorCode::RangeNotSatisfiable, format!("The file has {size} bytes."));
+    let mut response = error.into_response();
+    if let Ok(value) = format!("bytes */{size}").parse() {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+/// A NAR under the name that a client put it: whoever put it keeps its narinfo with that name for a month.
+///
+/// The bytes are encoded again, so they are not those that were put, and there are no ranges.
+async fn as_uploaded(
+    app: &App,
+    cache: &Cache,
+    upload: &Upload,
+    compression: Compression,
+    method: &Method,
+) -> Result<Response, ApiError> {
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        let plain = app.fetch.plain(&upload.nar.manifest, Some(&upload.nar)).await?;
+        Body::from_stream(ReaderStream::with_capacity(encode::encode(compression, plain), 64 << 10))
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-nix-nar"));
+    headers.insert(header::CACHE_CONTROL, response::cache_control(cache.is_public, "public, max-age=3600", "private"));
+    if compression == Compression::None {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(upload.nar.nar_size));
+    }
+    Ok(response)
+}

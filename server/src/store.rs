@@ -1,0 +1,171 @@
+//! The chunk store: chunks in, packs out, and the one door through which anything becomes visible.
+//!
+//! An upload owns a [`Lane`]. Its chunks are looked up, compressed and appended in batches ([`ChunkStore::put`]); new ones wait in the
+//! lane until it is sealed into a pack. Whatever becomes visible goes through [`ChunkStore::commit`], where small concurrent uploads
+//! share one pack, one fsync and one transaction. The order is always: bytes durable, then rows, then the answer.
+
+mod batch;
+mod committer;
+mod digest;
+mod frame;
+mod lane;
+mod ticket;
+
+use std::sync::Arc;
+
+use database::{ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
+use protocol::{ChunkHash, Clock};
+use storage::Storage;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+pub use batch::{Place, Placed, RawChunk};
+pub use committer::Records;
+pub use digest::FileDigest;
+pub use frame::{Compressor, Frame, FrameError, decompress};
+pub use lane::Lane;
+
+use committer::CommitRequest;
+use ticket::InFlight;
+
+/// Why chunks could not be stored or made visible.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The storage failed.
+    #[error("the storage failed")]
+    Storage(#[source] Arc<storage::Error>),
+    /// The index failed.
+    #[error("the index failed")]
+    Database(#[source] Arc<database::Error>),
+    /// The commit was refused and changed nothing.
+    #[error("the commit was refused")]
+    Commit(#[source] Arc<CommitError>),
+    /// Another upload had the same chunk under way and failed; the push may be repeated.
+    #[error("another upload of the same chunk failed")]
+    ElsewhereFailed,
+    /// A stored frame does not have its checksum any more.
+    #[error("chunk {0:?} is damaged")]
+    Damaged(database::ChunkId),
+    /// Compression failed.
+    #[error("compression failed")]
+    Compression(#[source] Arc<std::io::Error>),
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    Stopped,
+}
+
+impl From<storage::Error> for StoreError {
+    fn from(error: storage::Error) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}
+
+impl From<database::Error> for StoreError {
+    fn from(error: database::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<CommitError> for StoreError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Database(error) => error.into(),
+            error => Self::Commit(Arc::new(error)),
+        }
+    }
+}
+
+/// Stores chunks in packs and makes them known to the index.
+#[derive(Debug)]
+pub struct ChunkStore {
+    storage: Arc<dyn Storage>,
+    database: Arc<dyn Database>,
+    compressor: Arc<Compressor>,
+    in_flight: Arc<InFlight>,
+    commits: mpsc::Sender<CommitRequest>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ChunkStore {
+    /// A store over `storage`, known to `database`, that compresses at zstd's `level`. Its committer ends when the store is
+    /// dropped; `tracker` waits for that.
+    #[must_use]
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        database: Arc<dyn Database>,
+        clock: Arc<dyn Clock>,
+        level: i32,
+        tracker: &TaskTracker,
+    ) -> Arc<Self> {
+        let commits = committer::spawn(Arc::clone(&storage), Arc::clone(&database), tracker);
+        let compressor = Arc::new(Compressor::new(level));
+        Arc::new(Self { storage, database, compressor, in_flight: Arc::default(), commits, clock })
+    }
+
+    /// A lane for one upload.
+    #[must_use]
+    pub fn lane(self: &Arc<Self>) -> Arc<Lane> {
+        Lane::new(Arc::clone(self))
+    }
+
+    /// Makes `records` visible, together with the frames that go with them, and says what became of each path.
+    ///
+    /// # Errors
+    /// If the pack could not be made durable or the transaction was refused: then nothing is visible.
+    pub async fn commit(&self, frames: Vec<Frame>, records: Records) -> Result<Vec<PathOutcome>, StoreError> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let request = CommitRequest { frames, records, reply };
+        self.commits.send(request).await.map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Reads frames, checks each against its checksum, and gives them in order; a frame that is damaged is `None`.
+    ///
+    /// # Errors
+    /// If the storage is away. A pack that is gone or cut off is damage, not an error.
+    pub async fn read_frames(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<bytes::Bytes>>, StoreError> {
+        let mut frames = Vec::with_capacity(chunks.len());
+        for extent in crate::fetch::extents(chunks) {
+            match self.storage.read(&crate::pack::key(extent.pack), extent.range()).await {
+                Ok(bytes) => frames.extend(extent.frames(&bytes).map(|(_, frame)| frame.ok())),
+                Err(error) if crate::fetch::is_damage(&error) && extent.chunks.len() == 1 => frames.push(None),
+                Err(error) if crate::fetch::is_damage(&error) => {
+                    // A pack that was cut off may still have the frames before the cut.
+                    for chunk in extent.chunks {
+                        frames.extend(Box::pin(self.read_frames(std::slice::from_ref(chunk))).await?);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(frames)
+    }
+
+    /// Where chunks are.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub async fn locate(&self, runs: &database::ChunkRuns) -> Result<Vec<ChunkLocation>, StoreError> {
+        Ok(self.database.locate_chunks(runs).await?)
+    }
+
+    /// The chunks behind these places, all of them settled: known by row, or by name if they are among `frames`.
+    pub(crate) async fn pointers(&self, placed: &[Placed], frames: &[Frame]) -> Result<Vec<ChunkPointer>, StoreError> {
+        let spooled: std::collections::HashSet<ChunkHash> = frames.iter().map(Frame::hash).collect();
+        let wanted: Vec<ChunkHash> =
+            placed.iter().filter(|p| p.known().is_none() && !spooled.contains(&p.hash)).map(|p| p.hash).collect();
+        let mut found = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(1000) {
+            found.extend(self.database.find_chunks(batch).await?);
+        }
+        let mut found = found.into_iter();
+        placed
+            .iter()
+            .map(|p| match p.known() {
+                Some(id) => Ok(ChunkPointer::Known(id)),
+                None if spooled.contains(&p.hash) => Ok(ChunkPointer::New(p.hash)),
+                None => found.next().flatten().map(|c| ChunkPointer::Known(c.id)).ok_or(StoreError::ElsewhereFailed),
+            })
+            .collect()
+    }
+}

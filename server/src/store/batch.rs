@@ -1,0 +1,166 @@
+//! One batch of chunks, from look-up to lane.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use database::{ChunkId, ChunkLocation};
+use futures::{StreamExt, TryStreamExt, stream};
+use protocol::{ChunkHash, ManifestEntry};
+
+use super::{
+    ChunkStore, FileDigest, Frame, Lane, StoreError,
+    ticket::{Reservation, Reserved, Ticket},
+};
+
+/// A chunk as it was cut.
+#[derive(Debug, Clone)]
+pub struct RawChunk {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A chunk that has its place, or is on the way to it.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Its length in bytes.
+    pub size: u32,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a chunk is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In the index.
+    Known(ChunkId),
+    /// In this upload's lane.
+    New,
+    /// In a lane, put there by somebody else or by this upload before.
+    InFlight(Arc<Ticket>),
+}
+
+impl Placed {
+    /// The row, if the chunk has one.
+    #[must_use]
+    pub fn known(&self) -> Option<ChunkId> {
+        if let Place::Known(id) = self.place { Some(id) } else { None }
+    }
+
+    /// The chunk as a manifest has it.
+    #[must_use]
+    pub fn entry(&self) -> ManifestEntry {
+        ManifestEntry { hash: self.hash, size: self.size }
+    }
+}
+
+/// A chunk of a batch once it is known what to do with it.
+enum Decision {
+    Known(ChunkLocation, Bytes),
+    New(Reservation),
+    InFlight(Arc<Ticket>),
+}
+
+impl ChunkStore {
+    /// Finds or stores the chunks of a batch, in order; feeds their frames to `digest`.
+    ///
+    /// A chunk that is stored already counts as there only if its frame is read back whole: what is damaged is stored anew.
+    ///
+    /// # Errors
+    /// If the storage or the index fails. Chunks that were new are forgotten then.
+    pub async fn put(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        chunks: Vec<RawChunk>,
+        digest: &mut FileDigest,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let decisions = self.decide(lane, &chunks).await?;
+        let frames = self.compress(&chunks, &decisions).await?;
+        let mut frames = frames.into_iter();
+        let mut placed = Vec::with_capacity(chunks.len());
+        let mut fresh = Vec::new();
+        for (chunk, decision) in chunks.into_iter().zip(decisions) {
+            let size = u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX);
+            let place = match decision {
+                Decision::Known(location, frame) => {
+                    digest.feed(&frame);
+                    Place::Known(location.id)
+                }
+                Decision::New(reservation) => {
+                    let bytes = frames.next().unwrap_or_default();
+                    digest.feed(&bytes);
+                    fresh.push(Frame { size, bytes, reservation });
+                    Place::New
+                }
+                Decision::InFlight(ticket) => {
+                    digest.skip();
+                    Place::InFlight(ticket)
+                }
+            };
+            placed.push(Placed { hash: chunk.hash, size, place });
+        }
+        if !fresh.is_empty() {
+            lane.append(fresh).await?;
+        }
+        Ok(placed)
+    }
+
+    async fn decide(self: &Arc<Self>, lane: &Arc<Lane>, chunks: &[RawChunk]) -> Result<Vec<Decision>, StoreError> {
+        let hashes: Vec<ChunkHash> = chunks.iter().map(|c| c.hash).collect();
+        // Claim first, look up second: a chunk that settles in between is found by the look-up.
+        let reserved = self.in_flight.reserve(&hashes, lane);
+        let claimed = |(r, hash): (&Reserved, &ChunkHash)| matches!(r, Reserved::Mine(_)).then_some(*hash);
+        let mine: Vec<ChunkHash> = reserved.iter().zip(&hashes).filter_map(claimed).collect();
+        let locations: HashMap<ChunkHash, ChunkLocation> = mine
+            .iter()
+            .zip(self.database.find_chunks(&mine).await?)
+            .filter_map(|(hash, location)| Some((*hash, location?)))
+            .collect();
+        let found: Vec<ChunkLocation> = mine.iter().filter_map(|hash| locations.get(hash).copied()).collect();
+        let frames = self.read_frames(&found).await?;
+        let damaged: Vec<ChunkId> = found.iter().zip(&frames).filter(|(_, f)| f.is_none()).map(|(c, _)| c.id).collect();
+        if !damaged.is_empty() {
+            tracing::warn!(chunks = damaged.len(), "stored chunks are damaged; storing them anew");
+            self.database.mark_damaged(&damaged, self.clock.now()).await?;
+        }
+        let mut whole: HashMap<ChunkId, Bytes> =
+            found.iter().zip(frames).filter_map(|(c, frame)| Some((c.id, frame?))).collect();
+        Ok(reserved
+            .into_iter()
+            .zip(hashes)
+            .map(|(reserved, hash)| match reserved {
+                Reserved::Elsewhere(ticket) => Decision::InFlight(ticket),
+                Reserved::Mine(reservation) => match locations.get(&hash).copied() {
+                    Some(location) => match whole.remove(&location.id) {
+                        Some(frame) => {
+                            reservation.settle();
+                            Decision::Known(location, frame)
+                        }
+                        None => Decision::New(reservation),
+                    },
+                    None => Decision::New(reservation),
+                },
+            })
+            .collect())
+    }
+
+    /// Compresses the new chunks, as many at a time as there are processors.
+    async fn compress(&self, chunks: &[RawChunk], decisions: &[Decision]) -> Result<Vec<Bytes>, StoreError> {
+        let fresh = chunks.iter().zip(decisions).filter(|(_, d)| matches!(d, Decision::New(_)));
+        let work: Vec<Bytes> = fresh.map(|(chunk, _)| chunk.bytes.clone()).collect();
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        stream::iter(work.into_iter().map(|chunk| {
+            let compressor = Arc::clone(&self.compressor);
+            async move {
+                let frame = tokio::task::spawn_blocking(move || compressor.compress(&chunk)).await;
+                frame.map_err(|_| StoreError::Stopped)?.map_err(|error| StoreError::Compression(Arc::new(error)))
+            }
+        }))
+        .buffered(workers)
+        .try_collect()
+        .await
+    }
+}

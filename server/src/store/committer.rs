@@ -1,0 +1,149 @@
+//! Group commit: small uploads that end at the same time share one pack, one fsync and one transaction.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use database::{Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome};
+use storage::Storage;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{Frame, StoreError};
+use crate::pack::{self, DocumentRecord, Layout, NarRecord, PathRecord, Record};
+
+/// A group ends when its frames have this many bytes …
+const GROUP_BYTES: usize = 8 << 20;
+/// … or when it has this many requests.
+const GROUP_REQUESTS: usize = 256;
+
+/// What becomes visible together, each with the record that says the same in the pack.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// NARs.
+    pub nars: Vec<(NewNar, NarRecord)>,
+    /// Names under which NARs came by plain PUT; they lapse, so no pack remembers them.
+    pub uploads: Vec<NewUpload>,
+    /// Paths.
+    pub paths: Vec<(NewPath, PathRecord)>,
+    /// Documents.
+    pub documents: Vec<(NewDocument, DocumentRecord)>,
+}
+
+/// One upload that wants to be visible.
+#[derive(Debug)]
+pub(super) struct CommitRequest {
+    pub(super) frames: Vec<Frame>,
+    pub(super) records: Records,
+    pub(super) reply: oneshot::Sender<Result<Vec<PathOutcome>, StoreError>>,
+}
+
+/// Starts the committer. It ends when every sender is gone.
+pub(super) fn spawn(
+    storage: Arc<dyn Storage>,
+    database: Arc<dyn Database>,
+    tracker: &TaskTracker,
+) -> mpsc::Sender<CommitRequest> {
+    let (sender, mut requests) = mpsc::channel::<CommitRequest>(GROUP_REQUESTS);
+    tracker.spawn(async move {
+        while let Some(first) = requests.recv().await {
+            // Whatever queued up while the last group was being written is the next group.
+            let mut bytes = first.bytes();
+            let mut group = vec![first];
+            while bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS {
+                let Ok(next) = requests.try_recv() else { break };
+                bytes += next.bytes();
+                group.push(next);
+            }
+            commit_group(&*storage, &*database, group).await;
+        }
+    });
+    sender
+}
+
+impl CommitRequest {
+    fn bytes(&self) -> usize {
+        self.frames.iter().map(|f| f.bytes.len()).sum()
+    }
+}
+
+async fn commit_group(storage: &dyn Storage, database: &dyn Database, group: Vec<CommitRequest>) {
+    let pack = match write_pack(storage, &group).await {
+        Ok(pack) => pack,
+        Err(error) => return group.into_iter().for_each(|request| request.answer(Err(error.clone()))),
+    };
+    let mut all = Commit { packs: vec![pack], ..Commit::default() };
+    group.iter().for_each(|request| request.records.add_to(&mut all));
+    match database.commit(&all).await {
+        Ok(outcomes) => {
+            let mut outcomes = outcomes.into_iter();
+            for request in group {
+                let count = request.records.paths.len();
+                let own = outcomes.by_ref().take(count).collect();
+                request.answer(Ok(own));
+            }
+        }
+        Err(error) if group.len() == 1 => {
+            let error = StoreError::from(error);
+            group.into_iter().for_each(|request| request.answer(Err(error.clone())));
+        }
+        Err(error) => {
+            tracing::info!(%error, requests = group.len(), "a group commit was refused; committing one by one");
+            commit_singly(database, all.packs, group).await;
+        }
+    }
+}
+
+/// One request must not spoil the others of its group. Their frames are in one pack, which is made known first.
+async fn commit_singly(database: &dyn Database, packs: Vec<NewPack>, group: Vec<CommitRequest>) {
+    if let Err(error) = database.commit(&Commit { packs, ..Commit::default() }).await {
+        let error = StoreError::from(error);
+        return group.into_iter().for_each(|request| request.answer(Err(error.clone())));
+    }
+    for request in group {
+        let mut commit = Commit::default();
+        request.records.add_to(&mut commit);
+        let outcome = database.commit(&commit).await.map_err(StoreError::from);
+        request.answer(outcome);
+    }
+}
+
+async fn write_pack(storage: &dyn Storage, group: &[CommitRequest]) -> Result<NewPack, StoreError> {
+    let mut layout = Layout::new();
+    let mut body = BytesMut::with_capacity(group.iter().map(CommitRequest::bytes).sum::<usize>() + (4 << 10));
+    body.extend_from_slice(pack::MAGIC);
+    for frame in group.iter().flat_map(|request| &request.frames) {
+        layout.append(frame.hash(), frame.size, &frame.bytes);
+        body.extend_from_slice(&frame.bytes);
+    }
+    let (trailer, size) = layout.trailer(group.iter().flat_map(|request| request.records.records()));
+    body.extend_from_slice(&trailer);
+    let name = PackName(rand::random());
+    storage.put(&pack::key(name), body.freeze()).await?;
+    Ok(NewPack { name, size, chunks: layout.chunks })
+}
+
+impl CommitRequest {
+    fn answer(self, outcome: Result<Vec<PathOutcome>, StoreError>) {
+        if outcome.is_ok() {
+            self.frames.into_iter().for_each(|frame| frame.reservation.settle());
+        }
+        // Whoever asked may have gone; what was committed stays.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+impl Records {
+    fn add_to(&self, commit: &mut Commit) {
+        commit.nars.extend(self.nars.iter().map(|(nar, _)| nar.clone()));
+        commit.uploads.extend(self.uploads.iter().cloned());
+        commit.paths.extend(self.paths.iter().map(|(path, _)| path.clone()));
+        commit.documents.extend(self.documents.iter().map(|(document, _)| document.clone()));
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let nars = self.nars.iter().map(|(_, record)| Record::Nar(record.clone()));
+        let paths = self.paths.iter().map(|(_, record)| Record::Path(record.clone()));
+        let documents = self.documents.iter().map(|(_, record)| Record::Document(record.clone()));
+        nars.chain(paths).chain(documents)
+    }
+}

@@ -1,0 +1,150 @@
+//! Lanes: where the new frames of one upload wait, side by side, for their pack.
+//!
+//! A few frames wait in memory and go into a pack that uploads share; once there are more, the lane streams into a pack of its own.
+//! Either way the new frames of a NAR are neighbours, which is what makes reading it one extent.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::{Bytes, BytesMut};
+use database::{Commit, NewPack, PackName};
+use tokio::sync::Mutex;
+
+use super::{ChunkStore, Frame, Records, StoreError, ticket::Reservation};
+use crate::pack::{self, Layout};
+
+/// Frames beyond this many bytes get a pack of their own.
+const SPOOL_BYTES: usize = 1 << 20;
+/// A pack is sealed when it has this many bytes, so that an object never grows without bound.
+const PACK_BYTES: u64 = 64 << 20;
+
+/// The new frames of one upload. Dropped before they are sealed, they are forgotten.
+#[derive(Debug)]
+pub struct Lane {
+    store: Arc<ChunkStore>,
+    waiting: Mutex<Waiting>,
+    /// Another upload waits for a chunk of this lane.
+    hurried: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    spool: Vec<Frame>,
+    spooled: usize,
+    open: Option<OpenPack>,
+}
+
+struct OpenPack {
+    name: PackName,
+    writer: Box<dyn storage::Writer>,
+    layout: Layout,
+    reservations: Vec<Reservation>,
+}
+
+impl Lane {
+    pub(super) fn new(store: Arc<ChunkStore>) -> Arc<Self> {
+        Arc::new(Self { store, waiting: Mutex::default(), hurried: AtomicBool::new(false) })
+    }
+
+    /// Takes the next frames, in order.
+    pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), StoreError> {
+        let mut waiting = self.waiting.lock().await;
+        waiting.spooled += frames.iter().map(|f| f.bytes.len()).sum::<usize>();
+        waiting.spool.extend(frames);
+        if waiting.open.is_some() || waiting.spooled > SPOOL_BYTES {
+            self.spill(&mut waiting).await?;
+        }
+        if waiting.open.as_ref().is_some_and(|pack| pack.layout.offset >= PACK_BYTES) {
+            self.seal_open(&mut waiting).await?;
+        }
+        if self.hurried.swap(false, Ordering::SeqCst) {
+            self.seal_all(&mut waiting).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes every frame of the lane durable and known.
+    pub(crate) async fn seal(&self) -> Result<(), StoreError> {
+        self.seal_all(&mut *self.waiting.lock().await).await
+    }
+
+    /// Does so for somebody else; also with the frames that are being compressed at this moment.
+    pub(super) async fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+        // A failure settles the tickets, which tells whoever waits.
+        let _ = self.seal().await;
+    }
+
+    /// The frames that wait in memory, to be committed together with what refers to them; seals the rest.
+    pub(crate) async fn take(&self) -> Result<Vec<Frame>, StoreError> {
+        let mut waiting = self.waiting.lock().await;
+        self.seal_open(&mut waiting).await?;
+        waiting.spooled = 0;
+        Ok(std::mem::take(&mut waiting.spool))
+    }
+
+    async fn seal_all(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        self.seal_open(waiting).await?;
+        waiting.spooled = 0;
+        let frames = std::mem::take(&mut waiting.spool);
+        if frames.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(frames, Records::default()).await.map(drop)
+    }
+
+    /// Moves the spool into the lane's own pack.
+    async fn spill(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        let frames = std::mem::take(&mut waiting.spool);
+        let length = std::mem::take(&mut waiting.spooled);
+        let mut body = BytesMut::with_capacity(length + pack::MAGIC.len());
+        let open = match &mut waiting.open {
+            Some(open) => open,
+            None => {
+                body.extend_from_slice(pack::MAGIC);
+                waiting.open.insert(OpenPack::begin(&self.store).await?)
+            }
+        };
+        for frame in frames {
+            body.extend_from_slice(&frame.bytes);
+            open.layout.append(frame.hash(), frame.size, &frame.bytes);
+            open.reservations.push(frame.reservation);
+        }
+        let written = open.write(body.freeze()).await;
+        if written.is_err() {
+            waiting.open = None;
+        }
+        written
+    }
+
+    async fn seal_open(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        let Some(mut open) = waiting.open.take() else { return Ok(()) };
+        let (trailer, size) = open.layout.trailer([]);
+        open.write(trailer).await?;
+        open.writer.finish().await?;
+        let pack = NewPack { name: open.name, size, chunks: open.layout.chunks };
+        self.store.database.commit(&Commit { packs: vec![pack], ..Commit::default() }).await?;
+        open.reservations.into_iter().for_each(Reservation::settle);
+        Ok(())
+    }
+}
+
+impl OpenPack {
+    async fn begin(store: &ChunkStore) -> Result<Self, StoreError> {
+        let name = PackName(rand::random());
+        let writer = store.storage.begin(&pack::key(name)).await?;
+        Ok(Self { name, writer, layout: Layout::new(), reservations: Vec::new() })
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        Ok(self.writer.write(bytes).await?)
+    }
+}
+
+impl std::fmt::Debug for OpenPack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenPack").field("name", &self.name).field("bytes", &self.layout.offset).finish_non_exhaustive()
+    }
+}
