@@ -5,6 +5,7 @@
 
 mod chunk;
 mod commit;
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod document;
 mod error;

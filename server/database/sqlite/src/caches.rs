@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use database::{Cache, CacheChange, CacheId, Caches, NewCache, Result};
-use formats::SecretKey;
+use formats::{SecretKey, StoreDir};
 use protocol::{CacheName, Timestamp};
 use sqlx::SqliteConnection;
 
@@ -91,7 +91,7 @@ impl Caches for SqliteDatabase {
         }
         let mut transaction = self.begin().await?;
         let name_text = name.as_str();
-        let store_dir = change.store_dir.as_ref().map(|dir| dir.as_str());
+        let store_dir = change.store_dir.as_ref().map(StoreDir::as_str);
         let upstream_key_names = change.upstream_key_names.as_ref().map(words);
         let (set_retention, retention) = (change.retention.is_some(), change.retention.flatten());
         let changed = sqlx::query_file!(

@@ -18,8 +18,8 @@ pub(crate) async fn apply(
     commit: &Commit,
 ) -> std::result::Result<Vec<PathOutcome>, CommitError> {
     check_caches(connection, commit).await?;
+    chunks::check_known(connection, commit).await?;
     let chunks = Chunks::insert(connection, &commit.packs).await?;
-    chunks.check_known(connection, commit).await?;
     let nars = Nars::insert(connection, commit, &chunks).await?;
     for upload in &commit.uploads {
         put_upload(connection, upload, nars.id(&upload.nar_hash)?).await?;

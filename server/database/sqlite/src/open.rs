@@ -75,7 +75,7 @@ impl SqliteDatabase {
     /// # Errors
     /// If the file cannot be opened, or holds the index of a newer version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_with(SqliteConnectOptions::new().filename(path).create_if_missing(true)).await
+        Self::open_with(SqliteConnectOptions::new().filename(path), true).await
     }
 
     /// Opens the index at an address: `sqlite:///path/to/file`, with `?mode=rw` if it must exist.
@@ -83,18 +83,26 @@ impl SqliteDatabase {
     /// # Errors
     /// If the address is malformed, and as [`SqliteDatabase::open`].
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
-        let options: SqliteConnectOptions =
-            url.parse().map_err(|source| OpenError::Url { url: url.to_owned(), source })?;
+        let malformed = |source| OpenError::Url { url: url.to_owned(), source };
+        // Without the scheme sqlx would take anything for the name of a file, another database's address even.
+        if url.strip_prefix("sqlite:").is_none_or(str::is_empty) {
+            return Err(malformed(sqlx::Error::Configuration("it does not start with sqlite:".into())));
+        }
+        let options: SqliteConnectOptions = url.parse().map_err(malformed)?;
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(OpenError::InMemory);
         }
-        let options = if url.contains("mode=") { options } else { options.create_if_missing(true) };
-        Self::open_with(options).await
+        let create = !url.contains("mode=") || url.contains("mode=rwc");
+        Self::open_with(options, create).await
     }
 
-    async fn open_with(options: SqliteConnectOptions) -> Result<Self, OpenError> {
+    async fn open_with(options: SqliteConnectOptions, create: bool) -> Result<Self, OpenError> {
         let path = options.get_filename().to_owned();
+        if create {
+            keep_private(&path);
+        }
         let options = options
+            .create_if_missing(create)
             .busy_timeout(BUSY_TIMEOUT)
             .thread_name(|id| format!("sqlite-{id}"))
             // Pages mapped into memory would count as this process's, once for each connection, without a bound.
@@ -114,6 +122,17 @@ impl SqliteDatabase {
         migrate(&writer, &path).await?;
         let readers = pool(READERS).connect_with(reading).await.map_err(opened)?;
         Ok(Self { path, writer, readers })
+    }
+}
+
+/// Makes the file, if it does not exist and may be made, so that only its owner may read the keys in it.
+///
+/// SQLite gives its logs the same mode. Whatever is wrong here shows again, and is told, when the file is opened.
+fn keep_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     }
 }
 
@@ -138,4 +157,28 @@ async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), OpenError> {
         source => OpenError::Migrate { path: path.to_owned(), source },
     })?;
     transaction.commit().await.map_err(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pragma(pool: &SqlitePool, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_are_durable_bounded_and_of_two_kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = SqliteDatabase::open(folder.path().join("index.db")).await.unwrap();
+        assert_eq!(pragma(&database.writer, "PRAGMA synchronous").await, 2, "2 is FULL");
+        assert_eq!(database.writer.options().get_max_connections(), 1);
+        assert_eq!(pragma(&database.readers, "PRAGMA query_only").await, 1);
+        for pool in [&database.writer, &database.readers] {
+            assert_eq!(pragma(pool, "PRAGMA foreign_keys").await, 1);
+            assert!((-8192..0).contains(&pragma(pool, "PRAGMA cache_size").await));
+            assert_eq!(pragma(pool, "PRAGMA busy_timeout").await, 10_000);
+        }
+        assert!(sqlx::query("DELETE FROM cache").execute(&database.readers).await.is_err());
+    }
 }

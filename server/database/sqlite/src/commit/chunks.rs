@@ -48,39 +48,6 @@ impl Chunks {
         Ok(Self(rows))
     }
 
-    /// Makes sure that all known chunks that the commit's manifests name are still there and undamaged.
-    pub(super) async fn check_known(
-        &self,
-        connection: &mut SqliteConnection,
-        commit: &Commit,
-    ) -> Result<(), CommitError> {
-        let nars = commit.nars.iter().flat_map(|nar| nar.manifest.iter().chain(nar.listing.iter().flatten()));
-        let documents = commit.documents.iter().flat_map(|document| &document.manifest);
-        let mut known: Vec<ChunkId> = nars
-            .chain(documents)
-            .filter_map(|pointer| match pointer {
-                ChunkPointer::Known(id) => Some(*id),
-                ChunkPointer::New(_) => None,
-            })
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        let known: ChunkRuns = known.into_iter().collect();
-        for batch in known.runs().chunks(BATCH) {
-            let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
-            let ranges = json(&ranges)?;
-            let row = sqlx::query_file!("../sql/sqlite/chunk_count.sql", ranges)
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(failed)?;
-            let expected: i64 = batch.iter().map(|&(_, length)| i64::from(length)).sum();
-            if row.count != expected {
-                return Err(CommitError::ChunkGone);
-            }
-        }
-        Ok(())
-    }
-
     /// A manifest by rows.
     pub(super) fn runs(&self, manifest: &[ChunkPointer]) -> Result<ChunkRuns, CommitError> {
         manifest
@@ -91,6 +58,37 @@ impl Chunks {
             })
             .collect()
     }
+}
+
+/// Makes sure that all known chunks that the commit's manifests name are there and undamaged.
+///
+/// To be called before the commit adds any: an id of its own is no known one.
+pub(super) async fn check_known(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), CommitError> {
+    let nars = commit.nars.iter().flat_map(|nar| nar.manifest.iter().chain(nar.listing.iter().flatten()));
+    let documents = commit.documents.iter().flat_map(|document| &document.manifest);
+    let mut known: Vec<ChunkId> = nars
+        .chain(documents)
+        .filter_map(|pointer| match pointer {
+            ChunkPointer::Known(id) => Some(*id),
+            ChunkPointer::New(_) => None,
+        })
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let known: ChunkRuns = known.into_iter().collect();
+    for batch in known.runs().chunks(BATCH) {
+        let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
+        let ranges = json(&ranges)?;
+        let row = sqlx::query_file!("../sql/sqlite/chunk_count.sql", ranges)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+        let expected: i64 = batch.iter().map(|&(_, length)| i64::from(length)).sum();
+        if row.count != expected {
+            return Err(CommitError::ChunkGone);
+        }
+    }
+    Ok(())
 }
 
 async fn insert_batch(connection: &mut SqliteConnection, pack: i64, batch: &[NewChunk]) -> Result<(), Error> {

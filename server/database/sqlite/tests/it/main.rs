@@ -1,0 +1,5 @@
+//! The index on SQLite, from outside.
+
+mod conformance;
+mod opening;
+mod statements;
