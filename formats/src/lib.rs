@@ -3,7 +3,6 @@
 //! Text comes in through `FromStr` or a `parse` function and is valid from there on; it goes out through `Display` or
 //! `render`, spelled exactly as Nix spells it. Nothing here reads a file, a clock or the environment, and no input,
 //! however hostile, makes it panic or allocate more than the input itself justifies.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;

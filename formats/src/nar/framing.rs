@@ -4,7 +4,6 @@
 pub(super) const LENGTH: usize = 8;
 
 /// The zeros that follow a string of this length.
-#[expect(clippy::cast_possible_truncation, reason = "below eight")]
 pub(super) const fn padding(length: u64) -> usize {
     (length.wrapping_neg() % 8) as usize
 }

@@ -1,5 +1,11 @@
 //! The reader against the writer, against itself in small pieces, and against bytes that are no NAR.
 
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -371,5 +377,37 @@ proptest! {
         if let Ok(seen) = read(&nar) {
             prop_assert_eq!(write(&seen), nar);
         }
+    }
+}
+
+/// Puts a tree where its path says.
+fn unpack(tree: &Tree, path: &Path) {
+    match tree {
+        Tree::File { executable, contents } => {
+            fs::write(path, contents).unwrap();
+            let mode = if *executable { 0o755 } else { 0o644 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        Tree::Symlink(target) => std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), path).unwrap(),
+        Tree::Directory(entries) => {
+            fs::create_dir(path).unwrap();
+            for (name, node) in entries {
+                unpack(node, &path.join(std::ffi::OsStr::from_bytes(name)));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_oracle_packs_the_same(tree in tree()) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root");
+        unpack(&tree, &path);
+        let mut nar = Vec::new();
+        nix_nar::Encoder::new(&path).unwrap().read_to_end(&mut nar).unwrap();
+        prop_assert_eq!(nar, tree.nar());
     }
 }
