@@ -6,10 +6,12 @@
 //! A push is decided before it is done: [`push::Push::plan`] makes a [`push::PushPlan`], a plain value that can be printed, and
 //! [`push::Push::apply`] carries it out. What is known of the local store comes through [`nix::LocalStore`], what is known of
 //! the server through [`api::Api`].
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails"))]
 
 pub mod api;
 pub mod nix;
 pub mod push;
 pub mod report;
 pub mod retry;
+
+#[cfg(test)]
+mod fake_server;

@@ -67,6 +67,6 @@ pub enum StoreError {
         /// The command, without the paths.
         command: String,
         /// What is wrong with it.
-        source: PathInfoError,
+        source: Box<PathInfoError>,
     },
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,14 +33,19 @@ impl NarBody {
     pub(super) fn into_body(self, preamble: Option<Bytes>) -> (reqwest::Body, Pace) {
         let (moved, movement) = watch::channel(());
         let (end, registration) = AbortHandle::new_pair();
-        let pieces = Abortable::new(Pieces { preamble, nar: self, moved }, registration);
-        (reqwest::Body::wrap_stream(pieces), Pace { movement, end })
+        let pieces = Arc::new(Mutex::new(Some(self.pieces)));
+        let stream = Pieces { preamble, pieces: Arc::clone(&pieces), sent: self.sent, moved };
+        (reqwest::Body::wrap_stream(Abortable::new(stream, registration)), Pace { movement, end, pieces })
     }
 }
 
+/// The way from the reader, which either side can take away.
+type Shared = Arc<Mutex<Option<mpsc::Receiver<io::Result<Bytes>>>>>;
+
 struct Pieces {
     preamble: Option<Bytes>,
-    nar: NarBody,
+    pieces: Shared,
+    sent: Box<dyn Fn(u64) + Send + Sync>,
     moved: watch::Sender<()>,
 }
 
@@ -49,12 +55,15 @@ impl Stream for Pieces {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let piece = match self.preamble.take() {
             Some(preamble) => Poll::Ready(Some(Ok(preamble))),
-            None => self.nar.pieces.poll_recv(cx),
+            None => match self.pieces.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                Some(pieces) => pieces.poll_recv(cx),
+                None => Poll::Ready(None),
+            },
         };
         if let Poll::Ready(piece) = &piece {
             self.moved.send_replace(());
             if let Some(Ok(bytes)) = piece {
-                (self.nar.sent)(bytes.len() as u64);
+                (self.sent)(bytes.len() as u64);
             }
         }
         piece
@@ -66,6 +75,7 @@ impl Stream for Pieces {
 pub struct Pace {
     movement: watch::Receiver<()>,
     end: AbortHandle,
+    pieces: Shared,
 }
 
 impl Pace {
@@ -84,5 +94,7 @@ impl Pace {
 impl Drop for Pace {
     fn drop(&mut self) {
         self.end.abort();
+        // The connection may hold the body for as long as it waits for a server that reads no more. The reader need not.
+        drop(self.pieces.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

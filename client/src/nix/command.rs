@@ -72,7 +72,7 @@ impl CommandStore {
         }
         parse_path_infos(&output.stdout, self.place.store_dir()).map_err(|error| match error {
             PathInfoError::NotValid(path) => StoreError::NotValid(path),
-            source => StoreError::Answer { command: command(), source },
+            source => StoreError::Answer { command: command(), source: Box::new(source) },
         })
     }
 

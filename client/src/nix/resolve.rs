@@ -133,7 +133,7 @@ mod tests {
         symlink(place.folder().join(NAME), work.join("result")).unwrap();
         symlink(format!("/nix/store/{NAME}"), work.join("logical")).unwrap();
         symlink("result/bin", work.join("indirect")).unwrap();
-        symlink("../work", root.path().join("other")).unwrap();
+        symlink("./work", root.path().join("other")).unwrap();
         let found = |argument: &str| resolve(&place, &work, Path::new(argument)).unwrap().to_string();
         for argument in
             ["result", "./result", "result/sbin/x", "logical", "indirect", "../other/result", "../work/./indirect"]

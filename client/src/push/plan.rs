@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use formats::{KeyName, PathInfo, StorePath, StorePathHash};
+use formats::{KeyName, PathInfo, Signature, StorePath, StorePathHash};
 use protocol::CacheName;
 
 /// Whether paths that an upstream cache has are left to it.
@@ -57,7 +57,7 @@ impl Candidates {
         for info in infos {
             let signer = match filter {
                 UpstreamFilter::Skip(names) => {
-                    info.signatures.iter().map(|s| s.key_name()).find(|name| names.contains(*name))
+                    info.signatures.iter().map(Signature::key_name).find(|name| names.contains(*name))
                 }
                 UpstreamFilter::Ignore => None,
             };

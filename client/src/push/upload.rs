@@ -1,6 +1,6 @@
 //! One path's way to the cache over Attic's API.
 
-use std::{fmt, io, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, ops::ControlFlow, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use formats::{NarHash, PathInfo, StorePath};
@@ -9,7 +9,7 @@ use protocol::{
     attic::{UploadPathNarInfo, UploadPathResult},
 };
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, time::error::Elapsed};
+use tokio::sync::mpsc;
 
 use crate::{
     api::{Api, ApiError, MetadataStyle, NarBody},
@@ -20,8 +20,6 @@ use crate::{
 
 /// How many pieces of a NAR wait between the disk and the network.
 const PIECES_AHEAD: usize = 4;
-/// How long the reader of a NAR may take to notice that its request is over.
-const READER_GRACE: Duration = Duration::from_secs(5);
 
 /// What the server made of a path.
 pub type Uploaded = UploadPathResult;
@@ -97,12 +95,11 @@ impl Uploader {
         let reading = tokio::task::spawn_blocking(move || send_nar(&contents, registered, &pieces));
         let nar = NarBody::new(received, self.sent(path.clone()));
         let answer = self.api.upload_path(metadata, self.style, nar).await;
-        // The body has been ended, so the reader is at its end or finds the channel closed, unless the connection still holds
-        // the body while it waits for a server that answered and reads no more. Nothing is to be learnt then.
-        match tokio::time::timeout(READER_GRACE, reading).await {
-            Ok(Ok(Ok(()))) | Err(Elapsed { .. }) => Ok(answer?),
-            Ok(Ok(Err(error))) => Err(error),
-            Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        // The body is gone, so the reader is at its end or finds the channel closed.
+        match reading.await {
+            Ok(Ok(())) => Ok(answer?),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 

@@ -1,0 +1,259 @@
+//! The command line.
+
+use std::{
+    ffi::OsStr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Pushes store paths to a binary cache, and administers caches.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print errors and what was asked for, nothing else.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Login(Login),
+    Use(Use),
+    Push(Push),
+    /// Administer caches.
+    #[command(subcommand)]
+    Cache(Cache),
+    Completions(Completions),
+}
+
+/// Remember a server and the token for it.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// What to call the server.
+    pub(crate) name: String,
+    /// Its address, without a cache's name.
+    pub(crate) url: String,
+    /// The token; none for a server that asks for none.
+    pub(crate) token: Option<String>,
+    /// Use this server when none is named.
+    #[arg(long)]
+    pub(crate) set_default: bool,
+}
+
+/// Make Nix substitute from a cache: edits your nix.conf and, for a private cache, your netrc.
+#[derive(Debug, Args)]
+pub(crate) struct Use {
+    /// The cache; by default the one that ATTIC_CACHE names.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: Option<String>,
+}
+
+/// Push store paths and everything that they refer to.
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// The cache; may be left out if ATTIC_CACHE names one and what follows has a slash.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: Option<String>,
+    /// Store paths, or links to them such as `result`.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Read more paths from standard input, one a line.
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    /// How many paths to upload at once.
+    #[arg(long, short, value_name = "N", default_value = "5")]
+    pub(crate) jobs: NonZeroUsize,
+    /// How often to try an upload in all.
+    #[arg(long, value_name = "N", default_value = "6")]
+    pub(crate) attempts: NonZeroU32,
+    /// Push only the paths themselves.
+    #[arg(long)]
+    pub(crate) no_closure: bool,
+    /// Push also what an upstream cache has signed.
+    #[arg(long)]
+    pub(crate) ignore_upstream_cache_filter: bool,
+    /// Send the metadata in front of the NAR even if it fits into a header.
+    #[arg(long)]
+    pub(crate) force_preamble: bool,
+    /// Say what would be sent, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Say of every path whether it is sent, and why not.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    Create(Create),
+    Configure(Configure),
+    Info(Info),
+    Destroy(Destroy),
+}
+
+/// Create a cache.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The cache.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: Option<String>,
+    /// Let anybody pull from it.
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// The store dir of its paths.
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    pub(crate) store_dir: String,
+    /// Its priority; substituters with a lower one are asked first.
+    #[arg(long, value_name = "N", default_value = "41", allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// A key whose paths need not be pushed, by name; give it again for more.
+    #[arg(long = "upstream-cache-key-name", value_name = "NAME", default_value = "cache.nixos.org-1")]
+    pub(crate) upstream_cache_key_names: Vec<String>,
+    /// Sign with the secret key in this file instead of a new one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keypair_path: Option<PathBuf>,
+}
+
+/// Change a cache; what is not named stays as it is.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("visibility").args(["public", "private"])))]
+#[command(group(ArgGroup::new("keypair").args(["regenerate_keypair", "keypair_path"])))]
+#[command(group(ArgGroup::new("retention").args(["retention_period", "reset_retention_period"])))]
+pub(crate) struct Configure {
+    /// The cache.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: Option<String>,
+    /// Let anybody pull from it.
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// Let only those with a token pull from it.
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Sign with a new key from now on. Whoever trusts the old one has to be told.
+    #[arg(long)]
+    pub(crate) regenerate_keypair: bool,
+    /// Sign with the secret key in this file from now on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keypair_path: Option<PathBuf>,
+    /// The store dir of its paths.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store_dir: Option<String>,
+    /// Its priority; substituters with a lower one are asked first.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
+    /// A key whose paths need not be pushed, by name; give it again for more. Replaces all that were set.
+    #[arg(long = "upstream-cache-key-name", value_name = "NAME")]
+    pub(crate) upstream_cache_key_names: Option<Vec<String>>,
+    /// How long unused paths are kept, such as "30 days"; "0s" is for ever.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) retention_period: Option<Duration>,
+    /// Keep unused paths as long as the server does by default.
+    #[arg(long)]
+    pub(crate) reset_retention_period: bool,
+}
+
+/// Show a cache's configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The cache; by default the one that ATTIC_CACHE names.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: Option<String>,
+    /// Print it as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Destroy a cache. Its name is free from then on.
+#[derive(Debug, Args)]
+pub(crate) struct Destroy {
+    /// The cache.
+    #[arg(value_name = "[SERVER:]CACHE")]
+    pub(crate) cache: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) no_confirm: bool,
+}
+
+/// Print the completions for a shell.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+/// What the program was called as: the name of Attic's client, or our own.
+pub(crate) fn program_name(argv0: Option<&OsStr>) -> &'static str {
+    let called = argv0.and_then(|path| Path::new(path).file_name());
+    if called.is_some_and(|name| name == "attic") { "attic" } else { "flywheel-push" }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lines_that_scripts_use_are_understood() {
+        for line in [
+            "attic login ci http://localhost:8080",
+            "attic login --set-default ci http://localhost:8080 eyJ.x.y",
+            "attic push main result ./result-dev",
+            "attic push ci:main --stdin -j 8 --no-closure",
+            "attic push main /nix/store/x --ignore-upstream-cache-filter --force-preamble --quiet",
+            "attic push main /nix/store/x --jobs 3 --dry-run --explain --json",
+            "attic use ci:main",
+            "attic cache create main --public --priority 30 --upstream-cache-key-name a --upstream-cache-key-name b",
+            "attic cache configure ci:main --private --retention-period 30days",
+            "attic cache info main",
+            "attic cache destroy main --no-confirm",
+            "attic completions bash",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        let Ok(Command::Login(login)) =
+            Cli::try_parse_from(["attic", "login", "ci", "http://x", ""]).map(|cli| cli.command)
+        else {
+            panic!("an empty token is one that a script did not have")
+        };
+        assert_eq!(login.token.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "attic cache configure main --public --private",
+            "attic cache configure main --retention-period 1day --reset-retention-period",
+            "attic cache configure main --retention-period soon",
+            "attic push main x -j 0",
+            "attic frobnicate",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_attics_when_called_so() {
+        assert_eq!(program_name(Some(OsStr::new("/usr/bin/attic"))), "attic");
+        assert_eq!(program_name(Some(OsStr::new("./flywheel-push"))), "flywheel-push");
+        assert_eq!(program_name(None), "flywheel-push");
+    }
+}

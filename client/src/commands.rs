@@ -1,0 +1,36 @@
+//! What the commands do.
+
+mod cache;
+mod completions;
+mod login;
+mod push;
+mod use_cache;
+
+use crate::{
+    cli::{Cache, Command},
+    environment::Environment,
+    output::{ExitStatus, Failure, Printer},
+};
+
+/// Does what was asked.
+pub(crate) async fn run(
+    program: &'static str,
+    command: Command,
+    environment: Environment,
+    printer: Printer,
+) -> Result<ExitStatus, Failure> {
+    let done = match command {
+        Command::Push(push) => return push::run(push, &environment, printer).await,
+        Command::Login(login) => login::run(&login, &environment, printer),
+        Command::Use(given) => use_cache::run(&given, &environment, printer).await,
+        Command::Cache(Cache::Create(create)) => cache::create(create, &environment, printer).await,
+        Command::Cache(Cache::Configure(configure)) => cache::configure(configure, &environment, printer).await,
+        Command::Cache(Cache::Info(info)) => cache::info(&info, &environment, printer).await,
+        Command::Cache(Cache::Destroy(destroy)) => cache::destroy(&destroy, &environment, printer).await,
+        Command::Completions(completions) => {
+            completions::run(program, &completions);
+            Ok(())
+        }
+    };
+    done.map(|()| ExitStatus::Ok)
+}

@@ -1,0 +1,126 @@
+//! `push`
+
+mod outcome;
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use client::{
+    api::MetadataStyle,
+    nix::{CommandStore, StorePlace, resolve},
+    push::{Push, PushOptions},
+    report::{Reporter, Silent},
+};
+use formats::StorePath;
+
+use crate::{
+    cli,
+    environment::Environment,
+    failure,
+    output::{ExitStatus, Failure, Printer},
+    progress,
+    target::Target,
+};
+
+pub(super) async fn run(push: cli::Push, environment: &Environment, printer: Printer) -> Result<ExitStatus, Failure> {
+    let start = Instant::now();
+    let (cache, mut arguments) = cache_and_paths(push.cache, push.paths, environment);
+    let target = Target::find(cache.as_deref(), environment)?;
+    if push.stdin {
+        arguments.extend(lines_of_stdin()?);
+    } else if arguments.is_empty() {
+        printer.warning("no paths are given, so there is nothing to send");
+    }
+    let place = StorePlace::new(environment.nix_store_dir.as_deref(), environment.nix_remote.as_deref())
+        .map_err(|error| failure::place(&error))?;
+    let roots = resolve_all(&place, &environment.working_dir, &arguments)?;
+
+    let api = target.api(|settings| settings.retry.attempts = push.attempts)?;
+    let store = Arc::new(CommandStore::new("nix".into(), place));
+    let reporter: Arc<dyn Reporter> = if push.dry_run { Arc::new(Silent) } else { progress::reporter(printer) };
+    let options = PushOptions {
+        jobs: push.jobs,
+        closure: !push.no_closure,
+        ignore_upstream_filter: push.ignore_upstream_cache_filter,
+        metadata: if push.force_preamble { MetadataStyle::Preamble } else { MetadataStyle::Shortest },
+    };
+    let failed = |error| failure::push(&error);
+    let session = Push::begin(api, store, Arc::clone(&reporter), target.cache, options).await.map_err(failed)?;
+    let plan = session.plan(roots).await.map_err(failed)?;
+
+    if push.explain && !(push.json && push.dry_run) {
+        outcome::explain(&plan, |line| if push.json { printer.note(line) } else { printer.data(line) });
+    }
+    if push.dry_run {
+        if push.json {
+            printer.data(outcome::plan_json(&plan));
+        } else {
+            printer.data(outcome::plan_line(&plan));
+        }
+        return Ok(ExitStatus::Ok);
+    }
+
+    let report = session.apply(&plan).await;
+    drop((session, reporter));
+    if push.json {
+        printer.data(outcome::report_json(&plan, &report, start.elapsed()));
+    }
+    printer.note(outcome::report_line(&plan, &report, start.elapsed()));
+    match outcome::failure(&report) {
+        None => Ok(ExitStatus::Ok),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// Tells the cache from the paths. No cache's name has a slash, so a first argument with one is a path, and the cache is that of
+/// the environment.
+fn cache_and_paths(
+    first: Option<String>,
+    mut paths: Vec<PathBuf>,
+    environment: &Environment,
+) -> (Option<String>, Vec<PathBuf>) {
+    match first {
+        Some(path) if path.contains('/') && environment.cache.is_some() => {
+            paths.insert(0, path.into());
+            (None, paths)
+        }
+        first => (first, paths),
+    }
+}
+
+fn lines_of_stdin() -> Result<Vec<PathBuf>, Failure> {
+    let lines: Result<Vec<String>, io::Error> = io::stdin().lock().lines().collect();
+    let lines =
+        lines.map_err(|error| Failure::new(ExitStatus::Failed, format!("cannot read standard input: {error}")))?;
+    Ok(lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(PathBuf::from).collect())
+}
+
+fn resolve_all(place: &StorePlace, working_dir: &Path, arguments: &[PathBuf]) -> Result<BTreeSet<StorePath>, Failure> {
+    arguments
+        .iter()
+        .map(|argument| resolve(place, working_dir, argument).map_err(|error| failure::resolve(&error)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_argument_is_the_cache_unless_it_can_only_be_a_path() {
+        let with = Environment { cache: Some("ci".into()), ..Environment::default() };
+        let without = Environment::default();
+        let split = |first: &str, environment| {
+            let (cache, paths) = cache_and_paths(Some(first.to_owned()), vec!["b".into()], environment);
+            (cache, paths.len())
+        };
+        assert_eq!(split("main", &with), (Some("main".into()), 1));
+        assert_eq!(split("./result", &with), (None, 2));
+        assert_eq!(split("./result", &without), (Some("./result".into()), 1));
+    }
+}

@@ -1,0 +1,143 @@
+//! How a push is told: lines for people, an object for programs, an exit status for scripts.
+
+use std::time::Duration;
+
+use client::push::{NotTried, Outcome, PushPlan, PushReport, SkipReason, UploadError};
+use protocol::attic::UploadPathResultKind;
+use serde_json::{Value, json};
+
+use crate::{
+    failure,
+    output::{self, ExitStatus, Failure, paths, size},
+};
+
+/// One line for each path: whether it is sent, how large it is, and why it is not.
+pub(super) fn explain(plan: &PushPlan, mut line: impl FnMut(String)) {
+    for info in plan.uploads() {
+        line(format!("send {} {}", info.path, size(info.nar_size)));
+    }
+    for skipped in plan.skipped() {
+        let why = match &skipped.reason {
+            SkipReason::Cached => "the cache has it".to_owned(),
+            SkipReason::Upstream(key) => format!("signed by {key}"),
+        };
+        line(format!("skip {} {} ({why})", skipped.path, size(skipped.nar_size)));
+    }
+}
+
+/// The plan in one line.
+pub(super) fn plan_line(plan: &PushPlan) -> String {
+    let (count, bytes) = (paths(plan.uploads().len()), size(plan.nar_bytes()));
+    format!("would send {count} ({bytes}) to {}{}", plan.cache(), left_out(plan))
+}
+
+/// The plan as an object.
+pub(super) fn plan_json(plan: &PushPlan) -> Value {
+    let uploads: Vec<Value> =
+        plan.uploads().iter().map(|info| json!({"path": info.path, "nar_size": info.nar_size})).collect();
+    let skipped: Vec<Value> = plan
+        .skipped()
+        .iter()
+        .map(|skipped| match &skipped.reason {
+            SkipReason::Cached => json!({"path": skipped.path, "nar_size": skipped.nar_size, "reason": "cached"}),
+            SkipReason::Upstream(key) => {
+                json!({"path": skipped.path, "nar_size": skipped.nar_size, "reason": "upstream", "key": key.as_str()})
+            }
+        })
+        .collect();
+    json!({"cache": plan.cache(), "nar_bytes": plan.nar_bytes(), "uploads": uploads, "skipped": skipped})
+}
+
+/// What came of it, in one line. The word by which scripts count paths is not in it.
+pub(super) fn report_line(plan: &PushPlan, report: &PushReport, took: Duration) -> String {
+    let sent = report.uploaded().count();
+    let bytes: u64 = report.uploaded().map(|(result, _)| result.nar_size).sum();
+    let bad = report.results.len() - sent;
+    let failed = if bad == 0 { String::new() } else { format!(", {} not", paths(bad)) };
+    format!(
+        "sent {} ({}) to {} in {:.1} s{failed}{}",
+        paths(sent),
+        size(bytes),
+        plan.cache(),
+        took.as_secs_f64(),
+        left_out(plan)
+    )
+}
+
+fn left_out(plan: &PushPlan) -> String {
+    let mut text = String::new();
+    if plan.cached_count() > 0 {
+        text.push_str(&format!("; {} there already", paths(plan.cached_count())));
+    }
+    for (key, count) in plan.upstream_counts() {
+        text.push_str(&format!("; {} left to upstream, signed by {key}", paths(count)));
+    }
+    text
+}
+
+/// What came of it, as an object.
+pub(super) fn report_json(plan: &PushPlan, report: &PushReport, took: Duration) -> Value {
+    let results: Vec<Value> = report
+        .results
+        .iter()
+        .map(|result| {
+            let mut value = json!({"path": result.path, "nar_size": result.nar_size});
+            let more = match &result.outcome {
+                Outcome::Uploaded(uploaded) => json!({
+                    "outcome": match uploaded.kind {
+                        UploadPathResultKind::Uploaded => "uploaded",
+                        UploadPathResultKind::Deduplicated => "deduplicated",
+                    },
+                    "file_size": uploaded.file_size,
+                    "frac_deduplicated": uploaded.frac_deduplicated,
+                }),
+                Outcome::Failed(error) => json!({"outcome": "failed", "error": output::chain(error)}),
+                Outcome::NotTried(NotTried::Reference(path)) => {
+                    json!({"outcome": "not-tried", "failed_reference": path})
+                }
+                Outcome::NotTried(NotTried::GivenUp) => json!({"outcome": "not-tried"}),
+            };
+            if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+                value.extend(more);
+            }
+            value
+        })
+        .collect();
+    let upstream: serde_json::Map<String, Value> =
+        plan.upstream_counts().into_iter().map(|(key, count)| (key.to_string(), count.into())).collect();
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "cache": plan.cache(),
+        "complete": report.is_complete(),
+        "nar_bytes": report.uploaded().map(|(result, _)| result.nar_size).sum::<u64>(),
+        "duration_ms": millis,
+        "results": results,
+        "skipped": {"cached": plan.cached_count(), "upstream": upstream},
+    })
+}
+
+/// How the program ends, if not well: what is wrong with the first path that failed, and whether others arrived.
+pub(super) fn failure(report: &PushReport) -> Option<Failure> {
+    if report.is_complete() {
+        return None;
+    }
+    let bad = report.results.len() - report.uploaded().count();
+    // The error that ended the push says more than one that concerned a single path.
+    let gravest = report.failures().max_by_key(|(_, error)| match error {
+        UploadError::Api(error) if error.is_not_allowed() => 2,
+        UploadError::Api(error) if error.is_unreachable() => 1,
+        UploadError::Api(_) | UploadError::Read(_) | UploadError::Damaged { .. } => 0,
+    });
+    let mut failure = match gravest {
+        Some((path, error)) => {
+            let failure = failure::upload(error);
+            let message = format!("{} could not be sent; {path}: {}", paths(bad), failure.message);
+            Failure { message, ..failure }
+        }
+        None => Failure::new(ExitStatus::Failed, format!("{} could not be sent", paths(bad))),
+    };
+    if report.uploaded().next().is_some() {
+        failure.status = ExitStatus::Partly;
+    }
+    Some(failure)
+}
