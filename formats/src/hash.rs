@@ -5,11 +5,12 @@ mod sha256;
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::Digest as _;
 use thiserror::Error;
 
 use crate::base32::{self, Base32Error};
+use crate::base64;
 use crate::text::serde_as_text;
 
 pub use sha256::{FileHash, NarHash, Sha256};
@@ -163,7 +164,7 @@ impl Hash {
 
     /// `sha256-<base 64>`, the form of Subresource Integrity.
     pub fn to_sri(&self) -> String {
-        format!("{}-{}", self.algorithm, BASE64.encode(self.digest()))
+        format!("{}-{}", self.algorithm, base64::encode(self.digest()))
     }
 
     /// Reads a digest without its algorithm; the length tells the encoding.
@@ -171,20 +172,18 @@ impl Hash {
         let size = algorithm.digest_len();
         let wrong_length = HashError::Length { algorithm, length: text.len() };
         let digest = if text.len() == size * 2 {
-            HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(symbol)?
+            HEXLOWER_PERMISSIVE
+                .decode(text.as_bytes())
+                .map_err(|error| HashError::Symbol { position: error.position })?
         } else if text.len() == base32::encoded_len(size) {
             base32::decode(text).map_err(HashError::Base32)?
-        } else if text.len() == BASE64.encode_len(size) {
-            BASE64.decode(text.as_bytes()).map_err(symbol)?
+        } else if text.len() == base64::encoded_len(size) {
+            base64::decode(text).map_err(|bad| HashError::Symbol { position: bad.position })?
         } else {
             return Err(wrong_length);
         };
         Self::new(algorithm, &digest).ok_or(wrong_length)
     }
-}
-
-fn symbol(error: data_encoding::DecodeError) -> HashError {
-    HashError::Symbol { position: error.position }
 }
 
 impl FromStr for Hash {
@@ -195,7 +194,7 @@ impl FromStr for Hash {
         let at = text.find([':', '-']).ok_or(HashError::NoAlgorithm)?;
         let algorithm: HashAlgorithm = text[..at].parse()?;
         let digest = &text[at + 1..];
-        if text[at..].starts_with('-') && digest.len() != BASE64.encode_len(algorithm.digest_len()) {
+        if text[at..].starts_with('-') && digest.len() != base64::encoded_len(algorithm.digest_len()) {
             return Err(HashError::Length { algorithm, length: digest.len() });
         }
         Self::parse_digest(algorithm, digest)

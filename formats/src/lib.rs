@@ -19,6 +19,7 @@ pub mod signature;
 pub mod store_dir;
 pub mod store_path;
 
+mod base64;
 mod text;
 
 pub use base32::Base32Error;

@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE64;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use thiserror::Error;
 
+use crate::base64;
 use crate::text::serde_as_text;
 
 /// Why a text is not a key.
@@ -141,7 +141,7 @@ impl SecretKey {
 
     /// The contents of a secret key file, without a newline. Secret.
     pub fn to_text(&self) -> String {
-        format!("{}:{}", self.name, BASE64.encode(&self.key.to_keypair_bytes()))
+        format!("{}:{}", self.name, base64::encode(&self.key.to_keypair_bytes()))
     }
 }
 
@@ -197,7 +197,7 @@ impl FromStr for PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, BASE64.encode(self.key.as_bytes()))
+        write!(f, "{}:{}", self.name, base64::encode(self.key.as_bytes()))
     }
 }
 
@@ -208,9 +208,9 @@ impl fmt::Debug for PublicKey {
 }
 
 fn split_key<const N: usize>(text: &str) -> Result<(KeyName, [u8; N]), KeyError> {
-    let (name, base64) = text.split_once(':').ok_or(KeyError::NoColon)?;
+    let (name, text) = text.split_once(':').ok_or(KeyError::NoColon)?;
     let name = name.parse()?;
-    let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| KeyError::Base64)?;
+    let bytes = base64::decode(text).map_err(|_| KeyError::Base64)?;
     let length = bytes.len();
     let bytes = bytes.try_into().map_err(|_| KeyError::Length { length, expected: N })?;
     Ok((name, bytes))
@@ -241,9 +241,9 @@ impl FromStr for Signature {
     type Err = SignatureError;
 
     fn from_str(text: &str) -> Result<Self, SignatureError> {
-        let (name, base64) = text.split_once(':').ok_or(SignatureError::NoColon)?;
+        let (name, text) = text.split_once(':').ok_or(SignatureError::NoColon)?;
         let key_name = name.parse().map_err(SignatureError::Name)?;
-        let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| SignatureError::Base64)?;
+        let bytes = base64::decode(text).map_err(|_| SignatureError::Base64)?;
         let length = bytes.len();
         let bytes = bytes.try_into().map_err(|_| SignatureError::Length { length })?;
         Ok(Self { key_name, bytes })
@@ -265,7 +265,7 @@ impl PartialOrd for Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.key_name, BASE64.encode(&self.bytes))
+        write!(f, "{}:{}", self.key_name, base64::encode(&self.bytes))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::{RealisationError, parse, render};
+use crate::base64;
 use crate::signature::{PublicKey, SecretKey, Signature};
 use crate::store_path::{StorePath, StorePathName};
 
@@ -83,7 +83,7 @@ mod signature_objects {
     use serde::de::{Deserializer, Error as _};
     use serde::ser::Serializer;
 
-    use super::{BASE64, BTreeSet, Deserialize, Serialize, Signature};
+    use super::{BTreeSet, Deserialize, Serialize, Signature, base64};
 
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -95,7 +95,7 @@ mod signature_objects {
     pub(super) fn serialize<S: Serializer>(signatures: &BTreeSet<Signature>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(signatures.iter().map(|signature| Wire {
             key_name: signature.key_name().to_string(),
-            sig: BASE64.encode(signature.as_bytes()),
+            sig: base64::encode(signature.as_bytes()),
         }))
     }
 

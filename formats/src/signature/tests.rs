@@ -56,11 +56,11 @@ fn keys_are_refused() {
     let (one, two) = (key("a", 1), key("a", 2));
     let mut mixed = one.key.to_keypair_bytes();
     mixed[32..].copy_from_slice(two.key.verifying_key().as_bytes());
-    assert_eq!(secret(&format!("a:{}", BASE64.encode(&mixed))), KeyError::NotAKey);
+    assert_eq!(secret(&format!("a:{}", base64::encode(&mixed))), KeyError::NotAKey);
     // y = 2 is on no point of the curve.
     let mut off = [0; 32];
     off[0] = 2;
-    assert_eq!(format!("a:{}", BASE64.encode(&off)).parse::<PublicKey>().unwrap_err(), KeyError::NotAKey);
+    assert_eq!(format!("a:{}", base64::encode(&off)).parse::<PublicKey>().unwrap_err(), KeyError::NotAKey);
 }
 
 #[test]
@@ -75,6 +75,9 @@ fn signatures_are_refused() {
     assert_eq!(refused(&format!("{good}\n")), SignatureError::Base64);
     assert_eq!(refused(&good[..good.len() - 2]), SignatureError::Base64);
     assert_eq!(refused(&format!("k:k:{base64}")), SignatureError::Base64);
+    // Padding in the middle: 1 + 63 bytes.
+    let padded_first = format!("k:AA=={}", &base64[..84]);
+    assert_eq!(refused(&padded_first), SignatureError::Base64);
 }
 
 #[test]
