@@ -5,9 +5,8 @@ use std::sync::Arc;
 use database::Database;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocol::{CacheName, Clock};
-use url::Url;
 
-use crate::{auth::TokenKeys, fetch::Fetch, ingest::Ingest, usage::Usage};
+use crate::{auth::TokenKeys, config::Endpoint, fetch::Fetch, ingest::Ingest, usage::Usage};
 
 /// The server's parts, shared by all requests.
 #[derive(Clone)]
@@ -41,9 +40,9 @@ pub struct Settings {
     /// The hosts that a request may name; all if there are none.
     pub allowed_hosts: Vec<String>,
     /// Where clients find the API, if not where they came from.
-    pub api_endpoint: Option<Url>,
+    pub api_endpoint: Option<Endpoint>,
     /// Where Nix finds the caches, if not where it came from.
-    pub substituter_endpoint: Option<Url>,
+    pub substituter_endpoint: Option<Endpoint>,
     /// The most metadata that an upload may carry, in bytes.
     pub max_nar_info_size: usize,
 }

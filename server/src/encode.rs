@@ -15,7 +15,7 @@ use tokio_util::io::StreamReader;
 use crate::fetch::FetchError;
 
 /// Encodes a stream of plain bytes; quickly rather than tightly.
-pub fn encode(
+pub(crate) fn encode(
     compression: Compression,
     plain: impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static,
 ) -> Pin<Box<dyn AsyncRead + Send>> {

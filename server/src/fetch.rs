@@ -68,6 +68,16 @@ impl Fetch {
         Self { storage, database, clock }
     }
 
+    /// Answers if the storage does.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), FetchError> {
+        let nothing = pack::key(database::PackName([0; 16]));
+        self.storage.size(&nothing).await?;
+        Ok(())
+    }
+
     /// The bytes `range` of a NAR as it is served. The first of them have been read and checked when this returns.
     ///
     /// # Errors

@@ -1,1 +1,16 @@
 //! The binary cache server.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails"))]
+
+pub mod app;
+pub mod auth;
+pub mod config;
+mod encode;
+pub mod fetch;
+pub mod http;
+pub mod ingest;
+mod lifecycle;
+pub mod metrics;
+pub mod pack;
+pub mod run;
+pub mod store;
+pub mod usage;

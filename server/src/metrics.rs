@@ -1,10 +1,11 @@
 //! Every metric, declared once.
 
-/// Chunks whose stored bytes were found damaged.
-pub const DAMAGED_CHUNKS: &str = "flywheel_damaged_chunks_total";
-/// Requests, by method, path (the route, without the cache) and status.
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Requests, by method, path (the route, without the cache), status and cache.
 pub const HTTP_REQUESTS: &str = "http_requests_total";
-/// How long requests took until the answer began, in seconds, by path.
+/// Seconds until an answer began, by path.
 pub const HTTP_REQUEST_DURATION: &str = "http_request_duration_seconds";
 /// narinfos that were there, by cache.
 pub const CACHE_HITS: &str = "attic_cache_hits_total";
@@ -12,7 +13,40 @@ pub const CACHE_HITS: &str = "attic_cache_hits_total";
 pub const CACHE_MISSES: &str = "attic_cache_misses_total";
 /// Bytes of all packs.
 pub const STORAGE_BYTES: &str = "attic_storage_bytes";
+/// Store paths, over all caches.
+pub const PATHS: &str = "flywheel_paths";
+/// Bytes of all NARs, uncompressed.
+pub const NAR_BYTES: &str = "flywheel_nar_bytes";
+/// NARs that are hidden because stored bytes are damaged.
+pub const QUARANTINED_NARS: &str = "flywheel_quarantined_nars";
+/// Chunks whose stored bytes were found damaged.
+pub const DAMAGED_CHUNKS: &str = "flywheel_damaged_chunks_total";
 /// Bytes of the NARs that were pushed.
 pub const PUSHED_NAR_BYTES: &str = "flywheel_pushed_nar_bytes_total";
-/// Paths that were pushed with another NAR than the cache has.
+/// Paths that were pushed with another NAR than the cache has, by cache.
 pub const DIVERGENT_PUSHES: &str = "flywheel_divergent_pushes_total";
+
+/// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
+const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
+
+/// Starts gathering metrics, for the whole process.
+///
+/// # Errors
+/// If they are gathered already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &SECONDS)?;
+    let handle = builder.install_recorder()?;
+    describe_counter!(HTTP_REQUESTS, "Requests, by method, path, status and cache");
+    describe_histogram!(HTTP_REQUEST_DURATION, Unit::Seconds, "Seconds until an answer began, by path");
+    describe_counter!(CACHE_HITS, "narinfos that were there, by cache");
+    describe_counter!(CACHE_MISSES, "narinfos that were not there, by cache");
+    describe_gauge!(STORAGE_BYTES, Unit::Bytes, "Bytes of all packs");
+    describe_gauge!(PATHS, "Store paths, over all caches");
+    describe_gauge!(NAR_BYTES, Unit::Bytes, "Bytes of all NARs, uncompressed");
+    describe_gauge!(QUARANTINED_NARS, "NARs that are hidden because stored bytes are damaged");
+    describe_counter!(DAMAGED_CHUNKS, "Chunks whose stored bytes were found damaged");
+    describe_counter!(PUSHED_NAR_BYTES, Unit::Bytes, "Bytes of the NARs that were pushed");
+    describe_counter!(DIVERGENT_PUSHES, "Paths that were pushed with another NAR than the cache has, by cache");
+    Ok(handle)
+}

@@ -5,7 +5,10 @@ use database::Cache;
 use protocol::{CacheName, Permission};
 
 use super::ApiError;
-use crate::{app::App, auth::Caller};
+use crate::{
+    app::App,
+    auth::{Caller, Refusal},
+};
 
 /// Finds the cache and checks that the caller may do this to it.
 ///
@@ -18,22 +21,22 @@ pub(super) async fn cache(
 ) -> Result<(Cache, Caller), ApiError> {
     let caller = caller(app, headers);
     let found = app.database.find_cache(name).await?;
-    let mut permissions = caller.permissions(name);
-    if found.as_ref().is_some_and(|cache| cache.is_public) {
-        permissions = permissions.with(Permission::Pull);
-    }
-    match found {
-        _ if permissions.is_empty() => Err(ApiError::unauthorized()),
-        Some(_) if !permissions.contains(needed) && caller.is_anonymous() => Err(ApiError::unauthorized()),
-        Some(_) if !permissions.contains(needed) => Err(ApiError::forbidden()),
-        Some(cache) => Ok((cache, caller)),
-        None => Err(ApiError::no_such_cache()),
+    allow(caller.require(needed, name, found.as_ref()), &caller)?;
+    found.map(|cache| (cache, caller)).ok_or_else(ApiError::no_such_cache)
+}
+
+/// Turns a refusal into an answer. Somebody without a token can do something about it, so they are asked for one.
+pub(super) fn allow(decision: Result<(), Refusal>, caller: &Caller) -> Result<(), ApiError> {
+    match decision {
+        Ok(()) => Ok(()),
+        Err(Refusal::Forbidden) if caller.subject().is_some() => Err(ApiError::forbidden()),
+        Err(Refusal::Forbidden | Refusal::Unauthorized) => Err(ApiError::unauthorized()),
     }
 }
 
 /// Who is asking. A token that is malformed, expired or not ours is as good as none.
 pub(super) fn caller(app: &App, headers: &HeaderMap) -> Caller {
-    app.tokens.caller(headers, app.clock.now())
+    Caller::of(headers, &app.tokens, app.clock.now())
 }
 
 /// The address that the client reached this server by, with a slash at the end.

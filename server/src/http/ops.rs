@@ -1,0 +1,41 @@
+//! For people and probes.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use protocol::ErrorCode;
+
+use super::ApiError;
+use crate::{app::App, metrics as names};
+
+/// A page for whoever looks. Depends on nothing, since probes look too.
+pub(super) async fn index() -> Html<&'static str> {
+    Html(include_str!("index.html"))
+}
+
+/// The process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The database and the storage answer too.
+pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
+    app.database.ping().await?;
+    app.fetch.ping().await.map_err(|error| ApiError::internal(&error, ErrorCode::Unavailable))?;
+    Ok("ok\n")
+}
+
+/// The metrics, in Prometheus's text format.
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+    let totals = app.database.totals().await?;
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
+    gauge(names::STORAGE_BYTES, totals.stored_bytes);
+    gauge(names::PATHS, totals.paths);
+    gauge(names::NAR_BYTES, totals.nar_bytes);
+    gauge(names::QUARANTINED_NARS, totals.quarantined);
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    Ok((StatusCode::OK, content_type, app.metrics.render()).into_response())
+}

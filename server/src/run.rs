@@ -1,0 +1,283 @@
+//! The server, from its configuration to its last request.
+
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use database::{Cache, Database, NewCache};
+use formats::{SecretKey, StoreDir};
+use protocol::{CacheName, Clock, SystemClock};
+use storage::{LocalStorage, Storage};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app::{App, Parts, Settings},
+    auth::TokenKeys,
+    config::{self, Config, DatabaseUrl},
+    fetch::Fetch,
+    http,
+    ingest::{Ingest, Limits},
+    lifecycle::{Signals, notify_ready, notify_stopping},
+    metrics,
+    store::ChunkStore,
+    usage::Usage,
+};
+
+/// How often the use of paths is written down.
+const USAGE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long requests in flight are given to end when the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+/// The priority of a cache that is made at the start.
+const PRIORITY: i32 = 41;
+
+/// What the command line adds to the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A cache to make if there is none of that name.
+    pub init_cache: Option<InitCache>,
+    /// Print what to paste into nix.conf, and how to mint a token.
+    pub welcome: bool,
+}
+
+/// A cache to make at the start.
+#[derive(Debug, Clone)]
+pub struct InitCache {
+    /// Its name.
+    pub name: CacheName,
+    /// Whether anybody may pull.
+    pub is_public: bool,
+}
+
+/// A server that is up.
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    tracker: TaskTracker,
+}
+
+/// Serves until a signal comes; then ends what is in flight, and at the second signal or after [`DRAIN`] stops at once.
+///
+/// # Errors
+/// If the server cannot start, or fails as a whole.
+pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let server = Server::start(&config).await?;
+    let cache = match &options.init_cache {
+        Some(init) => Some(server.init_cache(init).await?),
+        None => None,
+    };
+    let address = server.address()?;
+    tracing::info!(%address, "started");
+    if options.welcome {
+        welcome(address, cache.as_ref());
+    }
+    notify_ready();
+    let soft = CancellationToken::new();
+    let hard = CancellationToken::new();
+    let (first, last) = (soft.clone(), hard.clone());
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!(seconds = DRAIN.as_secs(), "stopping: requests in flight may end");
+        notify_stopping();
+        first.cancel();
+        let _ = tokio::time::timeout(DRAIN, signals.next()).await;
+        last.cancel();
+    });
+    server.run(soft, hard).await
+}
+
+impl Server {
+    /// Opens the storage and the index, and binds the port.
+    ///
+    /// # Errors
+    /// If any of it is not to be had.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        config.validate()?;
+        let storage = open_storage(config).await?;
+        let database = open_database(config).await?;
+        let tokens = TokenKeys::open(&config.jwt).context("the token secret cannot be had")?;
+        let metrics = metrics::install().context("metrics cannot be gathered")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tracker = TaskTracker::new();
+        let store = ChunkStore::new(
+            Arc::clone(&storage),
+            Arc::clone(&database),
+            Arc::clone(&clock),
+            config.compression.level,
+            &tracker,
+        );
+        let limits = limits(&config.flywheel.limits);
+        let ingest = Ingest::new(
+            store,
+            Arc::clone(&database),
+            Arc::clone(&clock),
+            config.chunking.0,
+            limits,
+            config.require_proof_of_possession,
+        );
+        let app = App::new(Parts {
+            fetch: Fetch::new(storage, Arc::clone(&database), Arc::clone(&clock)),
+            database,
+            ingest,
+            tokens,
+            clock,
+            usage: Usage::default(),
+            metrics,
+            settings: settings(config),
+        });
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+        Ok(Self { app, listener, tracker })
+    }
+
+    /// Where it listens: the port, too, if it was to choose one.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Makes a cache if there is none of that name.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub async fn init_cache(&self, init: &InitCache) -> anyhow::Result<Cache> {
+        ensure_cache(&*self.app.database, init, &*self.app.clock).await
+    }
+
+    /// Serves until `soft` is cancelled; requests in flight may go on until `hard` is.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
+        let Self { app, listener, tracker } = self;
+        let usage = write_usage(app.clone(), soft.clone());
+        // An answer leaves in several writes; waiting for the client's acknowledgement in between costs 40 ms each.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        let serving = axum::serve(listener, http::router(app.clone())).with_graceful_shutdown(soft.cancelled_owned());
+        tokio::select! {
+            result = serving => result?,
+            () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
+        }
+        usage.await?;
+        tracker.close();
+        drop(app);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Writes down the use of paths now and then, and once more at the end.
+fn write_usage(app: App, stop: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            let stopping = tokio::time::timeout(USAGE_INTERVAL, stop.cancelled()).await.is_ok();
+            if let Err(error) = app.usage.flush(&*app.database, app.clock.now()).await {
+                tracing::warn!(%error, "the use of paths could not be written down");
+            }
+            if stopping {
+                return;
+            }
+        }
+    })
+}
+
+/// The storage that the configuration names.
+///
+/// # Errors
+/// If it cannot be opened.
+pub async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
+    match &config.storage {
+        config::Storage::Local { path } => {
+            let storage = LocalStorage::open(path).await;
+            Ok(Arc::new(storage.with_context(|| format!("cannot store in {}", path.display()))?))
+        }
+        config::Storage::S3(_) => anyhow::bail!("this build stores in folders only: set storage.type = \"local\""),
+    }
+}
+
+/// The index that the configuration names.
+///
+/// # Errors
+/// If it cannot be opened.
+pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            }
+            let database = sqlite::SqliteDatabase::open(path).await;
+            Ok(Arc::new(database.with_context(|| format!("cannot open the index {}", path.display()))?))
+        }
+        DatabaseUrl::Postgres(_) => anyhow::bail!("this build keeps its index in SQLite only"),
+    }
+}
+
+/// The cache of that name; made with a key of its own if there is none.
+///
+/// # Errors
+/// If the index fails.
+pub async fn ensure_cache(database: &dyn Database, init: &InitCache, clock: &dyn Clock) -> anyhow::Result<Cache> {
+    if let Some(cache) = database.find_cache(&init.name).await? {
+        return Ok(cache);
+    }
+    let new = NewCache {
+        name: init.name.clone(),
+        is_public: init.is_public,
+        store_dir: StoreDir::default(),
+        priority: PRIORITY,
+        upstream_key_names: Vec::new(),
+        retention: None,
+        key: SecretKey::generate(init.name.as_str().parse()?, rand::random()),
+        now: clock.now(),
+    };
+    // Another replica may have made it in between.
+    let made = database.create_cache(&new).await?;
+    let cache = if made.is_some() { made } else { database.find_cache(&init.name).await? };
+    cache.with_context(|| format!("the cache {} was made and is gone again", init.name))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        default_cache: config.flywheel.default_cache.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
+        api_endpoint: config.api_endpoint.clone(),
+        substituter_endpoint: config.substituter_endpoint.clone(),
+        max_nar_info_size: config.max_nar_info_size as usize,
+    }
+}
+
+fn limits(limits: &config::Limits) -> Limits {
+    Limits {
+        max_nar_size: limits.max_nar_size.0,
+        max_upload_size: limits.max_upload_size.0,
+        max_document_size: limits.max_document_size.0,
+        max_concurrent_uploads: usize::from(limits.max_concurrent_uploads.get()),
+        body_idle_timeout: limits.body_idle_timeout.0,
+        max_expansion: u64::from(limits.max_decompression_ratio.get()),
+    }
+}
+
+/// Tells what to paste, on the first screen that a new user sees.
+fn welcome(address: SocketAddr, cache: Option<&Cache>) {
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    let base = format!("http://{host}:{}", address.port());
+    let mut text = format!("Flywheel Cache is up at {base}\n");
+    if let Some(cache) = cache {
+        let keys: Vec<String> = cache.keys.iter().map(|key| key.public_key().to_string()).collect();
+        text += &format!(
+            "\nIn nix.conf:\n  substituters = {base}/{name}\n  trusted-public-keys = {keys}\n\nTo push:\n  \
+             flywheel-server token make --sub me --cache {name} --push --pull --validity 1y\n  \
+             flywheel-push login local {base} TOKEN\n  flywheel-push push {name} ./result\n",
+            name = cache.name,
+            keys = keys.join(" "),
+        );
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading, which is no reason to stop.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
