@@ -98,6 +98,8 @@ pub struct Loaded {
     pub config: Config,
     /// Settings that do something else than they seem to.
     pub warnings: Vec<Warning>,
+    /// Whether there was a server.toml at all, as a file or in the environment.
+    pub is_configured: bool,
 }
 
 impl Config {
@@ -107,7 +109,9 @@ impl Config {
     /// If the file cannot be read, or it or the environment says something that makes no sense.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let environment = &sources.environment;
-        let (file, mut warnings) = File::find(sources.file.as_deref(), environment)?;
+        let found = File::find(sources.file.as_deref(), environment)?;
+        let is_configured = found.is_some();
+        let (file, mut warnings) = found.unwrap_or_default();
         let data_dir = data_dir(sources, file.flywheel.data_dir.as_deref());
         // Asked for only where something needs it: a server that was given every place runs without a home.
         let in_data_dir = |name: &str| Ok(data_dir.as_ref().ok_or(ConfigError::NoDataDir)?.join(name));
@@ -133,7 +137,7 @@ impl Config {
             flywheel: file.flywheel.complete(data_dir.clone(), &jwt.signing, sources.log_format),
             jwt,
         };
-        Ok(Loaded { config, warnings })
+        Ok(Loaded { config, warnings, is_configured })
     }
 
     /// Checks that this build can run with the configuration.

@@ -1,2 +1,5 @@
 //! The `flywheel-server` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}

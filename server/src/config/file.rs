@@ -13,6 +13,9 @@ use super::{
 /// The variable that holds a whole server.toml.
 const VARIABLE: &str = "ATTIC_SERVER_CONFIG_BASE64";
 
+/// A file, and what its author should know of it.
+type Parsed = (File, Vec<Warning>);
+
 /// A server.toml. Every key may be absent, none may be unknown.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -58,23 +61,24 @@ impl Default for File {
 }
 
 impl File {
-    /// The file of that path, else the one in the environment, else an empty one.
-    pub(super) fn find(path: Option<&Path>, environment: &Environment) -> Result<(Self, Vec<Warning>), ConfigError> {
+    /// The file of that path, else the one in the environment.
+    pub(super) fn find(path: Option<&Path>, environment: &Environment) -> Result<Option<Parsed>, ConfigError> {
         if let Some(path) = path {
             let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-            return Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?, &path.display().to_string());
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            return Self::parse(&text, &path.display().to_string()).map(Some);
         }
         match environment.text(VARIABLE)? {
-            None => Ok((Self::default(), Vec::new())),
+            None => Ok(None),
             Some(base64) => {
                 let bytes = BASE64.decode(base64.trim().as_bytes()).ok();
                 let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-                Self::parse(&text.ok_or(ConfigError::VariableNotBase64 { name: VARIABLE })?, VARIABLE)
+                Self::parse(&text.ok_or(ConfigError::VariableNotBase64 { name: VARIABLE })?, VARIABLE).map(Some)
             }
         }
     }
 
-    fn parse(text: &str, origin: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
+    fn parse(text: &str, origin: &str) -> Result<Parsed, ConfigError> {
         let mut file: Self = toml::from_str(text).map_err(|e| malformed(text, origin, &e))?;
         let mut warnings = Vec::new();
         if let Some(secret) = file.token_hs256_secret_base64.take() {

@@ -79,7 +79,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn the_deployments_file_is_taken_as_it_is() {
-    let Loaded { config, warnings } = load(DEPLOYED, &[]).unwrap();
+    let Loaded { config, warnings, .. } = load(DEPLOYED, &[]).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(config.listen, "[::]:8080".parse().unwrap());
     assert!(matches!(&config.storage, Storage::S3(s3) if s3.bucket == "attic" && s3.credentials.is_none()));
@@ -91,7 +91,7 @@ fn the_deployments_file_is_taken_as_it_is() {
 
 #[test]
 fn the_rest_of_attics_keys_is_taken() {
-    let Loaded { config, warnings } = load(THE_REST, &[]).unwrap();
+    let Loaded { config, warnings, .. } = load(THE_REST, &[]).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(config.allowed_hosts, ["cache.example.org"]);
     assert_eq!(config.api_endpoint.unwrap().as_str(), "https://cache.example.org/");
@@ -129,7 +129,8 @@ fn the_effective_configuration_can_be_read_again() {
 #[test]
 fn without_a_file_everything_is_in_the_data_folder() {
     let sources = Sources { environment: environment(&[]), ..Sources::default() };
-    let config = Config::load(&sources).unwrap().config;
+    let Loaded { config, is_configured, .. } = Config::load(&sources).unwrap();
+    assert!(!is_configured);
     config.validate().unwrap();
     insta::assert_snapshot!(config.effective());
 }
@@ -232,7 +233,7 @@ fn what_this_build_cannot_run_is_told_before_it_starts() {
 #[test]
 fn settings_that_do_not_do_what_they_say_are_told() {
     let text = "token-hs256-secret-base64 = \"aA==\"\n[compression]\ntype = \"brotli\"\nlevel = 5";
-    let Loaded { config, warnings } = load(text, &[]).unwrap();
+    let Loaded { config, warnings, .. } = load(text, &[]).unwrap();
     assert_eq!(warnings, [Warning::OldSecretKey, Warning::CompressionType("brotli".to_owned())]);
     assert!(matches!(&config.jwt.signing, Signing::Hs256Secret(s) if s.expose() == "aA=="));
 }

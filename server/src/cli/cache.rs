@@ -1,0 +1,46 @@
+//! `cache`: looking after caches in the database of this machine.
+
+mod create;
+mod show;
+
+use clap::{Args, Subcommand};
+use database::Database;
+use protocol::CacheName;
+
+use super::{Context, Failure, Output, block_on};
+use crate::run::open_database;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Create a cache and print its public key
+    Create(create::CreateArgs),
+    /// List the caches
+    List,
+    /// Show a cache
+    Info(InfoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InfoArgs {
+    /// Which cache
+    name: CacheName,
+}
+
+pub(super) fn run(verb: CacheVerb, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+    let config = context.config(output)?;
+    config.validate()?;
+    block_on(async { act(verb, &*open_database(&config).await?, context, output).await })?
+}
+
+async fn act(
+    verb: CacheVerb,
+    database: &dyn Database,
+    context: &Context<'_>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    match verb {
+        CacheVerb::Create(args) => create::run(args, database, context, output).await,
+        CacheVerb::List => show::list(database, output).await,
+        CacheVerb::Info(args) => show::info(&args.name, database, output).await,
+    }
+}
