@@ -119,6 +119,7 @@ impl IngestError {
             Self::NarSize { .. } => ErrorCode::NarSizeMismatch,
             Self::File { .. } => ErrorCode::FileHashMismatch,
             Self::NarNotUploaded(_) => ErrorCode::NarNotUploaded,
+            Self::Store(error) if error.is_cache_gone() => ErrorCode::NoSuchCache,
             Self::Store(_) => ErrorCode::Unavailable,
         }
     }

@@ -1,5 +1,7 @@
 //! Every metric, declared once.
 
+use std::sync::{Mutex, PoisonError};
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -29,11 +31,21 @@ pub const DIVERGENT_PUSHES: &str = "flywheel_divergent_pushes_total";
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
 
-/// Starts gathering metrics, for the whole process.
+/// Gathers metrics from now on, for the whole process, however often it is asked to.
 ///
 /// # Errors
-/// If they are gathered already.
+/// If something else gathers them.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*handle {
+        return Ok(handle.clone());
+    }
+    let installed = build()?;
+    Ok(handle.insert(installed).clone())
+}
+
+fn build() -> Result<PrometheusHandle, BuildError> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &SECONDS)?;
     let handle = builder.install_recorder()?;

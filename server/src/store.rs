@@ -54,6 +54,14 @@ pub enum StoreError {
     Stopped,
 }
 
+impl StoreError {
+    /// Whether the cache was deleted while something was pushed to it.
+    #[must_use]
+    pub fn is_cache_gone(&self) -> bool {
+        matches!(self, Self::Commit(error) if matches!(**error, CommitError::CacheGone))
+    }
+}
+
 impl From<storage::Error> for StoreError {
     fn from(error: storage::Error) -> Self {
         Self::Storage(Arc::new(error))

@@ -111,6 +111,7 @@ impl From<IngestError> for ApiError {
             IngestError::Store(StoreError::ElsewhereFailed | StoreError::Stopped) => {
                 Self::new(ErrorCode::Unavailable, "The upload has to be repeated.")
             }
+            IngestError::Store(inner) if inner.is_cache_gone() => Self::no_such_cache(),
             IngestError::Store(inner) => Self::internal(inner, error.code()),
             IngestError::NarNotUploaded(_) => {
                 Self::new(error.code(), error.to_string()).hint("Put the NAR first, then its narinfo.")

@@ -1,9 +1,10 @@
 //! Group commit: small uploads that end at the same time share one pack, one fsync and one transaction.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::BytesMut;
-use database::{Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome};
+use database::{ChunkId, ChunkPointer, Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome};
+use protocol::ChunkHash;
 use storage::Storage;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -100,11 +101,30 @@ async fn commit_singly(database: &dyn Database, packs: Vec<NewPack>, group: Vec<
         return group.into_iter().for_each(|request| request.answer(Err(error.clone())));
     }
     for request in group {
-        let mut commit = Commit::default();
-        request.records.add_to(&mut commit);
-        let outcome = database.commit(&commit).await.map_err(StoreError::from);
+        let outcome = commit_one(database, &request).await;
         request.answer(outcome);
     }
+}
+
+/// Commits a request whose frames are known already.
+async fn commit_one(database: &dyn Database, request: &CommitRequest) -> Result<Vec<PathOutcome>, StoreError> {
+    let hashes: Vec<ChunkHash> = request.frames.iter().map(Frame::hash).collect();
+    let mut rows: HashMap<ChunkHash, ChunkId> = HashMap::new();
+    for batch in hashes.chunks(1000) {
+        let found = database.find_chunks(batch).await?;
+        rows.extend(batch.iter().zip(found).filter_map(|(hash, chunk)| Some((*hash, chunk?.id))));
+    }
+    let mut commit = Commit::default();
+    request.records.add_to(&mut commit);
+    let nars = commit.nars.iter_mut().flat_map(|nar| nar.manifest.iter_mut().chain(nar.listing.iter_mut().flatten()));
+    for pointer in nars.chain(commit.documents.iter_mut().flat_map(|document| &mut document.manifest)) {
+        if let ChunkPointer::New(hash) = pointer
+            && let Some(id) = rows.get(hash)
+        {
+            *pointer = ChunkPointer::Known(*id);
+        }
+    }
+    Ok(database.commit(&commit).await?)
 }
 
 async fn write_pack(storage: &dyn Storage, group: &[CommitRequest]) -> Result<NewPack, StoreError> {
