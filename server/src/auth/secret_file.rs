@@ -38,9 +38,9 @@ pub(super) fn read(path: &Path) -> Result<Secret, SecretFileError> {
 ///
 /// Only its owner may read it. Of several processes that make it at once, all see the same secret.
 pub(super) fn read_or_make(path: &Path) -> Result<Secret, SecretFileError> {
-    match fs::exists(path) {
-        Ok(false) => make(path).map_err(|source| SecretFileError { path: path.to_owned(), verb: "made", source })?,
-        Ok(true) | Err(_) => {}
+    // What cannot be looked at cannot be read either, and reading tells why.
+    if let Ok(false) = fs::exists(path) {
+        make(path).map_err(|source| SecretFileError { path: path.to_owned(), verb: "made", source })?;
     }
     read(path)
 }

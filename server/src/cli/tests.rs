@@ -1,6 +1,6 @@
 use std::{cell::Cell, fs, time::Duration};
 
-use protocol::{Claims, FixedClock, Permissions, Timestamp};
+use protocol::{Claims, FixedClock, Permission, Permissions, Timestamp};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
@@ -82,7 +82,7 @@ impl World {
 
 fn may(claims: &Claims, cache: &str) -> String {
     let permissions: Permissions = claims.attic.permissions(&cache.parse().unwrap());
-    permissions.iter().map(|p| p.short_name()).collect::<Vec<_>>().join(" ")
+    permissions.iter().map(Permission::short_name).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -90,6 +90,24 @@ fn the_deployments_file_is_taken_as_it_is() {
 }
 
 #[test]
+fn our_own_examples_are_taken_without_a_warning() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    for name in ["server.toml", "kubernetes/server.toml"] {
+        let text = fs::read_to_string(deploy.join(name)).unwrap();
+        let Loaded { config, warnings, .. } = load(&text, &[]).unwrap();
+        assert_eq!((warnings, config.validate()), (vec![], Ok(())), "{name}");
+        // Every line that is commented out must be a key too.
+        let whole: String = text
+            .lines()
+            .filter(|line| !line.starts_with("# Every"))
+            .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ") && !l.contains("rs256")).unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        load(&whole, &[]).unwrap();
+    }
+}
+
+#[test]
 fn the_rest_of_attics_keys_is_taken() {
     let Loaded { config, warnings, .. } = load(THE_REST, &[]).unwrap();
     assert_eq!(warnings, []);

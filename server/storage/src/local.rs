@@ -13,10 +13,10 @@ mod list;
 mod writer;
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io,
     ops::Range,
-    os::unix::fs::FileExt,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
 };
@@ -97,7 +97,8 @@ impl LocalStorage {
 
 fn open(folder: &Path) -> io::Result<Inner> {
     let (objects, unfinished) = (folder.join("objects"), folder.join("tmp"));
-    fs::create_dir_all(folder)?;
+    // For its owner only: caches may be private.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     for child in [&objects, &unfinished] {

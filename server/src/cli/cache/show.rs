@@ -24,7 +24,7 @@ pub(super) async fn info(name: &CacheName, database: &dyn Database, output: &mut
     writeln!(output.data, "Visibility: {}", visibility(&cache))?;
     writeln!(output.data, "Store Directory: {}", cache.store_dir)?;
     writeln!(output.data, "Priority: {}", cache.priority)?;
-    let upstream: Vec<&str> = cache.upstream_key_names.iter().map(|name| name.as_str()).collect();
+    let upstream: Vec<&str> = cache.upstream_key_names.iter().map(formats::KeyName::as_str).collect();
     writeln!(output.data, "Upstream Cache Keys: {}", upstream.join(" "))?;
     match cache.retention {
         None => writeln!(output.data, "Retention: as configured")?,

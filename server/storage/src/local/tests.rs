@@ -1,7 +1,9 @@
 use futures::TryStreamExt;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tempfile::tempdir;
 
 use super::*;
+use crate::MemoryStorage;
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()
@@ -103,4 +105,41 @@ async fn a_full_or_denied_folder_says_so() {
     let read_only = Error::from(io::Error::from_raw_os_error(rustix::io::Errno::ROFS.raw_os_error()));
     assert!(matches!(read_only, Error::Denied(_)), "{read_only:?}");
     assert!(matches!(LocalStorage::open("/proc/nowhere").await, Err(OpenError::Unusable { .. })));
+}
+
+/// Whatever is asked of it in whatever order, a folder answers as memory does.
+#[tokio::test]
+async fn a_folder_behaves_as_memory_does() {
+    let names = ["a", "b/c", "b/d", "b-", "packs/00/x", "packs/01/x"];
+    for seed in 0..8 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let dir = tempdir().unwrap();
+        let (folder, memory) = (LocalStorage::open(dir.path()).await.unwrap(), MemoryStorage::new());
+        let stores: [&dyn Storage; 2] = [&folder, &memory];
+        for step in 0..60 {
+            let key = key(names[rng.random_range(0..names.len())]);
+            let body = Bytes::from(vec![rng.random(); rng.random_range(0..2000)]);
+            let (action, start, length) =
+                (rng.random_range(0..8), rng.random_range(0..2200), rng.random_range(0..2200));
+            let mut answers = Vec::new();
+            for store in stores {
+                answers.push(match action {
+                    0 => format!("{:?}", store.put(&key, body.clone()).await),
+                    1 | 2 => {
+                        let mut writer = store.begin(&key).await.unwrap();
+                        for piece in body.chunks(700) {
+                            writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+                        }
+                        if action == 1 { format!("{:?}", writer.finish().await) } else { String::new() }
+                    }
+                    3 | 4 => format!("{:?}", store.read(&key, start..start + length).await),
+                    5 => format!("{:?}", store.size(&key).await),
+                    6 => format!("{:?}", store.delete(&key).await),
+                    _ => format!("{:?}", store.list("b").try_collect::<Vec<_>>().await),
+                });
+            }
+            assert_eq!(answers[0], answers[1], "seed {seed}, step {step}: action {action} on {key}");
+        }
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "seed {seed}");
+    }
 }
