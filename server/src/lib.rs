@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 mod encode;
 pub mod fetch;
@@ -13,4 +14,5 @@ pub mod metrics;
 pub mod pack;
 pub mod run;
 pub mod store;
+pub mod telemetry;
 pub mod usage;
