@@ -88,14 +88,19 @@ impl Api {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("flywheel-push/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .connect_timeout(settings.connect_timeout)
-            .tcp_keepalive(Duration::from_secs(30))
-            .build()
-            .map_err(ApiError::Setup)?;
-        Ok(Self { http, settings })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("flywheel-push/", env!("CARGO_PKG_VERSION")))
+                .default_headers(headers.clone())
+                .connect_timeout(settings.connect_timeout)
+                .tcp_keepalive(Duration::from_secs(30))
+        };
+        let http = match builder().build() {
+            // A machine without CA certificates can still talk to a server that needs none.
+            Err(_) if settings.endpoint.scheme() == "http" => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        Ok(Self { http: http.map_err(ApiError::Setup)?, settings })
     }
 
     /// The server that is talked to.

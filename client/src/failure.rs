@@ -9,7 +9,10 @@ use client::{
 };
 use protocol::ErrorCode;
 
-use crate::output::{ExitStatus, Failure};
+use crate::{
+    output::{ExitStatus, Failure},
+    target::Target,
+};
 
 pub(crate) fn runtime(error: &io::Error) -> Failure {
     Failure::new(ExitStatus::Failed, format!("cannot start: {error}"))
@@ -49,6 +52,20 @@ pub(crate) fn api(error: &ApiError) -> Failure {
     }
 }
 
+/// The same, for a request about a cache: a refusal alone does not say of what.
+pub(crate) fn api_about(target: &Target, error: &ApiError) -> Failure {
+    match error {
+        ApiError::Refused(_) => api(error).about(target),
+        ApiError::Token
+        | ApiError::Setup(_)
+        | ApiError::Unreachable { .. }
+        | ApiError::Broken { .. }
+        | ApiError::Stalled { .. }
+        | ApiError::Answer { .. }
+        | ApiError::AnswerTooLong { .. } => api(error),
+    }
+}
+
 pub(crate) fn store(error: &StoreError) -> Failure {
     let failure = Failure::of(ExitStatus::Failed, error);
     match error {
@@ -72,9 +89,9 @@ pub(crate) fn resolve(error: &ResolveError) -> Failure {
     }
 }
 
-pub(crate) fn push(error: &PushError) -> Failure {
+pub(crate) fn push(target: &Target, error: &PushError) -> Failure {
     match error {
-        PushError::Api(error) => api(error),
+        PushError::Api(error) => api_about(target, error),
         PushError::Store(error) => store(error),
         PushError::StoreDir { .. } => {
             Failure::of(ExitStatus::Failed, error).hint("push to a cache that was created with this --store-dir")

@@ -48,6 +48,13 @@ impl Failure {
         Self::new(status, chain(error))
     }
 
+    /// The same, saying first what it is about.
+    #[must_use]
+    pub(crate) fn about(mut self, subject: impl Display) -> Self {
+        self.message = format!("{subject}: {}", self.message);
+        self
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

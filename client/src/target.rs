@@ -1,5 +1,7 @@
 //! Which cache on which server, with which token.
 
+use std::fmt;
+
 use client::api::{Api, Settings};
 use protocol::CacheName;
 use url::Url;
@@ -17,6 +19,12 @@ pub(crate) struct Target {
     pub(crate) cache: CacheName,
     pub(crate) endpoint: Url,
     pub(crate) token: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.cache, self.endpoint)
+    }
 }
 
 impl Target {

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use client::api::ApiError;
 use protocol::attic::{CacheConfig, KeypairConfig, RetentionPeriod};
 
 use crate::{
@@ -26,8 +25,12 @@ pub(super) async fn create(create: Create, environment: &Environment, printer: P
         ),
         ..CacheConfig::default()
     };
-    target.api(|_| {})?.create_cache(&target.cache, &config).await.map_err(|error| of(&target, &error))?;
-    printer.note(format_args!("created {} on {}", target.cache, target.endpoint));
+    target
+        .api(|_| {})?
+        .create_cache(&target.cache, &config)
+        .await
+        .map_err(|error| failure::api_about(&target, &error))?;
+    printer.note(format_args!("created {target}"));
     Ok(())
 }
 
@@ -41,8 +44,12 @@ pub(super) async fn configure(
     if change == CacheConfig::default() {
         return Err(Failure::usage("nothing to change").hint("see --help for what can be"));
     }
-    target.api(|_| {})?.configure_cache(&target.cache, &change).await.map_err(|error| of(&target, &error))?;
-    printer.note(format_args!("configured {} on {}", target.cache, target.endpoint));
+    target
+        .api(|_| {})?
+        .configure_cache(&target.cache, &change)
+        .await
+        .map_err(|error| failure::api_about(&target, &error))?;
+    printer.note(format_args!("configured {target}"));
     Ok(())
 }
 
@@ -74,7 +81,8 @@ fn change(configure: Configure) -> Result<CacheConfig, Failure> {
 
 pub(super) async fn info(info: &Info, environment: &Environment, printer: Printer) -> Result<(), Failure> {
     let target = Target::find(info.cache.as_deref(), environment)?;
-    let config = target.api(|_| {})?.cache_config(&target.cache).await.map_err(|error| of(&target, &error))?;
+    let config =
+        target.api(|_| {})?.cache_config(&target.cache).await.map_err(|error| failure::api_about(&target, &error))?;
     if info.json {
         let json = serde_json::to_string(&config).map_err(|error| Failure::of(ExitStatus::Failed, &error))?;
         printer.data(json);
@@ -111,8 +119,8 @@ pub(super) async fn destroy(destroy: &Destroy, environment: &Environment, printe
     if !destroy.no_confirm && !confirmed(&target)? {
         return Err(Failure::new(ExitStatus::Failed, "not confirmed, nothing was destroyed"));
     }
-    target.api(|_| {})?.destroy_cache(&target.cache).await.map_err(|error| of(&target, &error))?;
-    printer.note(format_args!("destroyed {} on {}", target.cache, target.endpoint));
+    target.api(|_| {})?.destroy_cache(&target.cache).await.map_err(|error| failure::api_about(&target, &error))?;
+    printer.note(format_args!("destroyed {target}"));
     Ok(())
 }
 
@@ -121,7 +129,7 @@ fn confirmed(target: &Target) -> Result<bool, Failure> {
         return Err(Failure::usage("destroying a cache has to be confirmed")
             .hint("give --no-confirm where nobody can be asked"));
     }
-    eprint!("This destroys {} on {} for everybody. Type its name to go on: ", target.cache, target.endpoint);
+    eprint!("This destroys {target} for everybody. Type its name to go on: ");
     let failed = |error: io::Error| Failure::of(ExitStatus::Failed, &error);
     io::stderr().flush().map_err(failed)?;
     let mut answer = String::new();
@@ -137,11 +145,6 @@ fn keypair(path: Option<&std::path::Path>) -> Result<Option<KeypairConfig>, Fail
     let key: formats::SecretKey =
         text.parse().map_err(|error| Failure::usage(format!("{} is no secret key: {error}", path.display())))?;
     Ok(Some(KeypairConfig::Keypair(key.to_text())))
-}
-
-fn of(target: &Target, error: &ApiError) -> Failure {
-    let failure = failure::api(error);
-    Failure { message: format!("{} on {}: {}", target.cache, target.endpoint, failure.message), ..failure }
 }
 
 #[cfg(test)]

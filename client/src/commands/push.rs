@@ -41,6 +41,7 @@ pub(super) async fn run(push: cli::Push, environment: &Environment, printer: Pri
     let roots = resolve_all(&place, &environment.working_dir, &arguments)?;
 
     let api = target.api(|settings| settings.retry.attempts = push.attempts)?;
+    let store_dir = place.store_dir().clone();
     let store = Arc::new(CommandStore::new("nix".into(), place));
     let reporter: Arc<dyn Reporter> = if push.dry_run { Arc::new(Silent) } else { progress::reporter(printer) };
     let options = PushOptions {
@@ -49,8 +50,9 @@ pub(super) async fn run(push: cli::Push, environment: &Environment, printer: Pri
         ignore_upstream_filter: push.ignore_upstream_cache_filter,
         metadata: if push.force_preamble { MetadataStyle::Preamble } else { MetadataStyle::Shortest },
     };
-    let failed = |error| failure::push(&error);
-    let session = Push::begin(api, store, Arc::clone(&reporter), target.cache, options).await.map_err(failed)?;
+    let failed = |error| failure::push(&target, &error);
+    let session =
+        Push::begin(api, store, Arc::clone(&reporter), target.cache.clone(), options).await.map_err(failed)?;
     let plan = session.plan(roots).await.map_err(failed)?;
 
     if push.explain && !(push.json && push.dry_run) {
@@ -58,7 +60,7 @@ pub(super) async fn run(push: cli::Push, environment: &Environment, printer: Pri
     }
     if push.dry_run {
         if push.json {
-            printer.data(outcome::plan_json(&plan));
+            printer.data(outcome::plan_json(&plan, &store_dir));
         } else {
             printer.data(outcome::plan_line(&plan));
         }
@@ -68,7 +70,7 @@ pub(super) async fn run(push: cli::Push, environment: &Environment, printer: Pri
     let report = session.apply(&plan).await;
     drop((session, reporter));
     if push.json {
-        printer.data(outcome::report_json(&plan, &report, start.elapsed()));
+        printer.data(outcome::report_json(&plan, &report, &store_dir, start.elapsed()));
     }
     printer.note(outcome::report_line(&plan, &report, start.elapsed()));
     match outcome::failure(&report) {

@@ -16,7 +16,8 @@ use crate::{
 
 pub(super) async fn run(given: &Use, environment: &Environment, printer: Printer) -> Result<(), Failure> {
     let target = Target::find(given.cache.as_deref(), environment)?;
-    let config = target.api(|_| {})?.cache_config(&target.cache).await.map_err(|error| failure::api(&error))?;
+    let config =
+        target.api(|_| {})?.cache_config(&target.cache).await.map_err(|error| failure::api_about(&target, &error))?;
     let substituter = substituter(&target, &config)?;
     let conf_path = environment.config_file("nix/nix.conf")?;
     let conf = file::read(&conf_path)?.unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use client::push::{NotTried, Outcome, PushPlan, PushReport, SkipReason, UploadError};
+use formats::StoreDir;
 use protocol::attic::UploadPathResultKind;
 use serde_json::{Value, json};
 
@@ -32,16 +33,19 @@ pub(super) fn plan_line(plan: &PushPlan) -> String {
 }
 
 /// The plan as an object.
-pub(super) fn plan_json(plan: &PushPlan) -> Value {
-    let uploads: Vec<Value> =
-        plan.uploads().iter().map(|info| json!({"path": info.path, "nar_size": info.nar_size})).collect();
+pub(super) fn plan_json(plan: &PushPlan, store_dir: &StoreDir) -> Value {
+    let uploads: Vec<Value> = plan
+        .uploads()
+        .iter()
+        .map(|info| json!({"path": store_dir.join(&info.path), "nar_size": info.nar_size}))
+        .collect();
     let skipped: Vec<Value> = plan
         .skipped()
         .iter()
         .map(|skipped| match &skipped.reason {
-            SkipReason::Cached => json!({"path": skipped.path, "nar_size": skipped.nar_size, "reason": "cached"}),
+            SkipReason::Cached => json!({"path": store_dir.join(&skipped.path), "nar_size": skipped.nar_size, "reason": "cached"}),
             SkipReason::Upstream(key) => {
-                json!({"path": skipped.path, "nar_size": skipped.nar_size, "reason": "upstream", "key": key.as_str()})
+                json!({"path": store_dir.join(&skipped.path), "nar_size": skipped.nar_size, "reason": "upstream", "key": key.as_str()})
             }
         })
         .collect();
@@ -76,12 +80,12 @@ fn left_out(plan: &PushPlan) -> String {
 }
 
 /// What came of it, as an object.
-pub(super) fn report_json(plan: &PushPlan, report: &PushReport, took: Duration) -> Value {
+pub(super) fn report_json(plan: &PushPlan, report: &PushReport, store_dir: &StoreDir, took: Duration) -> Value {
     let results: Vec<Value> = report
         .results
         .iter()
         .map(|result| {
-            let mut value = json!({"path": result.path, "nar_size": result.nar_size});
+            let mut value = json!({"path": store_dir.join(&result.path), "nar_size": result.nar_size});
             let more = match &result.outcome {
                 Outcome::Uploaded(uploaded) => json!({
                     "outcome": match uploaded.kind {
@@ -93,7 +97,7 @@ pub(super) fn report_json(plan: &PushPlan, report: &PushReport, took: Duration) 
                 }),
                 Outcome::Failed(error) => json!({"outcome": "failed", "error": output::chain(error)}),
                 Outcome::NotTried(NotTried::Reference(path)) => {
-                    json!({"outcome": "not-tried", "failed_reference": path})
+                    json!({"outcome": "not-tried", "failed_reference": store_dir.join(path)})
                 }
                 Outcome::NotTried(NotTried::GivenUp) => json!({"outcome": "not-tried"}),
             };
