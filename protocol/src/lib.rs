@@ -1,7 +1,6 @@
 //! What we defined and both sides speak: names, claims, errors, chunks, wire types.
 //!
 //! Pure: no I/O, no runtime, no clock of its own. The server and the client meet here; what Nix defined is in `formats`.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails"))]
 
 pub mod attic;
 mod chunk;

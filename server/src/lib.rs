@@ -1,5 +1,4 @@
 //! The binary cache server.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails"))]
 
 pub mod app;
 pub mod auth;

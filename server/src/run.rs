@@ -1,6 +1,6 @@
 //! The server, from its configuration to its last request.
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
@@ -208,7 +208,9 @@ pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>>
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                // Only for its owner: the index holds the secret keys of the caches.
+                let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+                made.with_context(|| format!("cannot make {}", folder.display()))?;
             }
             let database = sqlite::SqliteDatabase::open(path).await;
             Ok(Arc::new(database.with_context(|| format!("cannot open the index {}", path.display()))?))
@@ -271,7 +273,7 @@ fn welcome(address: SocketAddr, cache: Option<&Cache>) {
         let keys: Vec<String> = cache.keys.iter().map(|key| key.public_key().to_string()).collect();
         text += &format!(
             "\nIn nix.conf:\n  substituters = {base}/{name}\n  trusted-public-keys = {keys}\n\nTo push:\n  \
-             flywheel-server token make --sub me --cache {name} --push --pull --validity 1y\n  \
+             flywheel-server token make --sub me --cache {name} --validity 1y\n  \
              flywheel-push login local {base} TOKEN\n  flywheel-push push {name} ./result\n",
             name = cache.name,
             keys = keys.join(" "),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Warning};
 
-/// The level of a server that is not told another, as Attic's.
-const DEFAULT_LEVEL: i32 = 8;
+/// The level of a server that is not told another. Attic has 8, which takes four times the CPU time of 3 for 6 % fewer bytes.
+const DEFAULT_LEVEL: i32 = 3;
 
 /// `[compression]`. Frames are always zstd, so that those of several uploads make one NAR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
