@@ -31,22 +31,35 @@ struct Lines(Printer);
 
 impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
-        match event {
-            Event::Began(plan) if plan.uploads().is_empty() => {}
-            Event::Began(plan) => {
-                let (count, bytes) = (output::paths(plan.uploads().len()), size(plan.nar_bytes()));
-                self.0.note(format_args!("sending {count} ({bytes}) to {}", plan.cache()));
-            }
-            Event::Finished { path, nar_size, outcome } => match outcome {
-                Outcome::Uploaded(uploaded) => {
-                    self.0.note(format_args!("pushed {path} ({})", share(nar_size, uploaded)));
-                }
-                Outcome::Failed(_) | Outcome::NotTried(_) => self.0.warning(bad_end(path, outcome)),
-            },
-            Event::Waiting { path, failed, wait, error } => self.0.warning(waiting(path, failed, wait, error)),
-            Event::EndpointIgnored(endpoint) => self.0.warning(ignored(endpoint)),
-            Event::Started { .. } | Event::Sent { .. } => {}
+        match line(&event) {
+            Some(Line::Note(text)) => self.0.note(text),
+            Some(Line::Warning(text)) => self.0.warning(text),
+            None => {}
         }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Note(String),
+    Warning(String),
+}
+
+/// What a log says of an event, if anything.
+fn line(event: &Event<'_>) -> Option<Line> {
+    match event {
+        Event::Began(plan) if plan.uploads().is_empty() => None,
+        Event::Began(plan) => {
+            let (count, bytes) = (output::paths(plan.uploads().len()), size(plan.nar_bytes()));
+            Some(Line::Note(format!("sending {count} ({bytes}) to {}", plan.cache())))
+        }
+        Event::Finished { path, nar_size, outcome: Outcome::Uploaded(uploaded) } => {
+            Some(Line::Note(format!("pushed {path} ({})", share(*nar_size, uploaded))))
+        }
+        Event::Finished { path, outcome, .. } => Some(Line::Warning(bad_end(path, outcome))),
+        Event::Waiting { path, failed, wait, error } => Some(Line::Warning(waiting(path, *failed, *wait, error))),
+        Event::EndpointIgnored(endpoint) => Some(Line::Warning(ignored(endpoint))),
+        Event::Started { .. } | Event::Sent { .. } => None,
     }
 }
 
@@ -164,4 +177,29 @@ fn waiting(path: &StorePath, failed: u32, wait: Duration, error: &dyn std::error
 
 fn ignored(endpoint: &str) -> String {
     format!("the server wants us at {endpoint:?}, which is not as safe as where we are; staying")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_that_scripts_count_stands_once_for_each_path() {
+        let path: StorePath = "ab3li50xq0nl4q5lxdyinb8w8y13my9s-a".parse().unwrap();
+        let finished = |kind, frac_deduplicated| {
+            let outcome = Outcome::Uploaded(Uploaded { kind, file_size: None, frac_deduplicated });
+            line(&Event::Finished { path: &path, nar_size: 2048, outcome: &outcome })
+        };
+        let note = |text: &str| Some(Line::Note(format!("pushed {path} ({text})")));
+        assert_eq!(finished(UploadPathResultKind::Uploaded, None), note("2.0 KiB"));
+        assert_eq!(finished(UploadPathResultKind::Uploaded, Some(0.25)), note("2.0 KiB, 25 % of it known"));
+        assert_eq!(finished(UploadPathResultKind::Deduplicated, None), note("2.0 KiB, all of it known"));
+        assert_eq!(line(&Event::Started { path: &path, nar_size: 1 }), None);
+
+        let lost = Outcome::NotTried(NotTried::GivenUp);
+        let Some(Line::Warning(text)) = line(&Event::Finished { path: &path, nar_size: 1, outcome: &lost }) else {
+            panic!("a path that is not in the cache is worth a warning")
+        };
+        assert!(!text.contains("pushed"));
+    }
 }

@@ -145,3 +145,105 @@ pub(super) fn failure(report: &PushReport) -> Option<Failure> {
     }
     Some(failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use client::{
+        api::ApiError,
+        push::{Candidates, PathResult, Uploaded, UpstreamFilter},
+    };
+    use formats::{NarHash, PathInfo};
+
+    use super::*;
+
+    fn info(name: &str, signer: Option<&str>) -> PathInfo {
+        PathInfo {
+            path: format!("ab3li50xq0nl4q5lxdyinb8w8y13my9{}-{name}", &name[..1]).parse().unwrap(),
+            nar_hash: NarHash::digest_of(b""),
+            nar_size: 1024,
+            references: [].into(),
+            deriver: None,
+            signatures: signer
+                .map(|name| format!("{name}:{}==", "A".repeat(86)).parse().unwrap())
+                .into_iter()
+                .collect(),
+            ca: None,
+        }
+    }
+
+    /// One path to send, one that the cache has, one that upstream has.
+    fn plan() -> PushPlan {
+        let infos = vec![info("a", None), info("b", None), info("c", Some("up-1"))];
+        let missing = [*infos[0].path.hash()].into();
+        Candidates::new(infos, &UpstreamFilter::Skip(["up-1".parse().unwrap()].into()))
+            .decide("main".parse().unwrap(), &missing)
+    }
+
+    fn uploaded() -> Outcome {
+        Outcome::Uploaded(Uploaded {
+            kind: UploadPathResultKind::Uploaded,
+            file_size: Some(7),
+            frac_deduplicated: None,
+        })
+    }
+
+    fn stalled() -> Outcome {
+        let limit = Duration::from_secs(3);
+        Outcome::Failed(UploadError::Api(ApiError::Stalled { url: "http://h/".parse().unwrap(), limit }))
+    }
+
+    fn report(outcomes: Vec<Outcome>) -> PushReport {
+        let result = |outcome| PathResult { path: info("a", None).path, nar_size: 1024, outcome };
+        PushReport { results: outcomes.into_iter().map(result).collect() }
+    }
+
+    #[test]
+    fn every_path_is_explained() {
+        let mut lines = Vec::new();
+        explain(&plan(), |line| lines.push(line));
+        assert_eq!(
+            lines,
+            [
+                "send ab3li50xq0nl4q5lxdyinb8w8y13my9a-a 1.0 KiB",
+                "skip ab3li50xq0nl4q5lxdyinb8w8y13my9b-b 1.0 KiB (the cache has it)",
+                "skip ab3li50xq0nl4q5lxdyinb8w8y13my9c-c 1.0 KiB (signed by up-1)",
+            ]
+        );
+        let line = "would send 1 path (1.0 KiB) to main; 1 path there already; 1 path left to upstream, signed by up-1";
+        assert_eq!(plan_line(&plan()), line);
+        let json = plan_json(&plan(), &StoreDir::default());
+        assert_eq!(json["uploads"][0]["path"], "/nix/store/ab3li50xq0nl4q5lxdyinb8w8y13my9a-a");
+        assert_eq!(
+            json["skipped"][1],
+            json!({
+                "path": "/nix/store/ab3li50xq0nl4q5lxdyinb8w8y13my9c-c", "nar_size": 1024, "reason": "upstream", "key": "up-1",
+            })
+        );
+    }
+
+    #[test]
+    fn the_summary_is_not_counted_as_a_path() {
+        let took = Duration::from_millis(1234);
+        let line = report_line(&plan(), &report(vec![uploaded(), stalled()]), took);
+        let rest = "1 path there already; 1 path left to upstream, signed by up-1";
+        assert_eq!(line, format!("sent 1 path (1.0 KiB) to main in 1.2 s, 1 path not; {rest}"));
+        assert!(!line.contains("pushed"));
+        let json = report_json(&plan(), &report(vec![uploaded()]), &StoreDir::default(), took);
+        assert_eq!(
+            (&json["complete"], &json["duration_ms"], &json["results"][0]["outcome"]),
+            (&json!(true), &json!(1234), &json!("uploaded"))
+        );
+        assert_eq!(json["skipped"], json!({"cached": 1, "upstream": {"up-1": 1}}));
+    }
+
+    #[test]
+    fn the_exit_status_tells_partly_from_not_at_all() {
+        let status = |outcomes| failure(&report(outcomes)).map(|failure| failure.status);
+        assert_eq!(status(vec![]), None);
+        assert_eq!(status(vec![uploaded()]), None);
+        assert_eq!(status(vec![uploaded(), stalled()]), Some(ExitStatus::Partly));
+        assert_eq!(status(vec![stalled(), Outcome::NotTried(NotTried::GivenUp)]), Some(ExitStatus::Unreachable));
+        let damaged = Outcome::Failed(UploadError::Api(ApiError::Token));
+        assert_eq!(status(vec![damaged]), Some(ExitStatus::Failed));
+    }
+}
