@@ -10,7 +10,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::SqliteDatabase;
+use crate::{SqliteDatabase, list::BATCH};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/sqlite");
 
@@ -105,6 +105,8 @@ impl SqliteDatabase {
             .create_if_missing(create)
             .busy_timeout(BUSY_TIMEOUT)
             .thread_name(|id| format!("sqlite-{id}"))
+            // A batch of rows comes over from the connection's thread without the two taking turns.
+            .row_buffer_size(BATCH)
             // Pages mapped into memory would count as this process's, once for each connection, without a bound.
             .pragma("mmap_size", "0");
         let writing = options

@@ -71,6 +71,9 @@ async fn no_statement_reads_a_whole_table() {
         let plan = connection.fetch_all(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap();
         for step in plan {
             let step: String = step.try_get("detail").unwrap();
+            if step.contains("INDEX nar_in_quarantine") {
+                continue; // as short as the list of what is broken
+            }
             let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
             if table.is_some_and(|table| ["path", "nar", "chunk", "pack", "upload", "document"].contains(&table)) {
                 scans.push((name.to_owned(), table.unwrap_or_default().to_owned()));
