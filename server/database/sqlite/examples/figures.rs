@@ -1,7 +1,7 @@
 //! Prints how long the index takes for what it is asked most: `cargo run --release -p sqlite --example figures -- [PATHS]`.
 //!
 //! The file lies in the folder for temporary files; to see what a commit costs, TMPDIR must be on a real disk.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a program for people who measure")]
+#![expect(clippy::unwrap_used, reason = "a program for people who measure")]
 
 use std::{collections::BTreeSet, time::Instant};
 
