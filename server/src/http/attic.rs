@@ -3,8 +3,8 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use database::{Cache, CacheChange, NewCache};
@@ -118,10 +118,9 @@ fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo
 /// Tells the settings of a cache.
 pub(super) async fn get_cache_config(
     State(app): State<App>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&name)?;
     let (cache, _) = access::cache(&app, &headers, &name, Permission::Pull).await?;
     cache_config(&app, &cache, &headers)
 }
@@ -148,10 +147,9 @@ pub(super) fn cache_config(app: &App, cache: &Cache, headers: &HeaderMap) -> Res
 /// Makes a cache.
 pub(super) async fn create_cache(
     State(app): State<App>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&name)?;
     let caller = access::caller(&app, request.headers());
     access::allow(caller.require(Permission::CreateCache, &name, None), &caller)?;
     let config: CacheConfig = json(request).await?;
@@ -174,10 +172,9 @@ pub(super) async fn create_cache(
 /// Changes the settings that the request names.
 pub(super) async fn configure_cache(
     State(app): State<App>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&name)?;
     let headers = request.headers().clone();
     let config: CacheConfig = json(request).await?;
     let only_retention = CacheConfig { retention_period: config.retention_period, ..CacheConfig::default() };
@@ -202,10 +199,9 @@ pub(super) async fn configure_cache(
 /// Hides a cache for ever.
 pub(super) async fn destroy_cache(
     State(app): State<App>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&name)?;
     access::cache(&app, &headers, &name, Permission::DestroyCache).await?;
     match app.database.delete_cache(&name, app.clock.now()).await? {
         true => Ok(done(StatusCode::OK)),
@@ -213,8 +209,19 @@ pub(super) async fn destroy_cache(
     }
 }
 
-fn cache_name(text: &str) -> Result<CacheName, ApiError> {
-    text.parse().map_err(|error| bad_request(&format!("{text:?} is no name of a cache: {error}")))
+/// The cache that the path of a request names.
+pub(super) struct InPath(CacheName);
+
+impl<S: Send + Sync> FromRequestParts<S> for InPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| bad_request("The name of the cache is not UTF-8."))?;
+        let name = text.parse().map_err(|error| bad_request(&format!("{text:?} is no name of a cache: {error}")))?;
+        Ok(Self(name))
+    }
 }
 
 fn store_dir(text: &str) -> Result<StoreDir, ApiError> {

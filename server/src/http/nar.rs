@@ -112,7 +112,8 @@ async fn as_uploaded(
     method: &Method,
 ) -> Result<Response, ApiError> {
     let body = if method == Method::HEAD {
-        Body::empty()
+        // A body of unknown length: an empty one would be announced as one of 0 bytes.
+        Body::from_stream(futures::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>())
     } else {
         let plain = app.fetch.plain(&upload.nar.manifest, Some(&upload.nar)).await?;
         Body::from_stream(ReaderStream::with_capacity(encode::encode(compression, plain), 64 << 10))

@@ -12,7 +12,7 @@ use protocol::ErrorCode;
 
 use super::{
     ApiError,
-    substituter::{done, method_not_allowed},
+    substituter::{allowed, done},
     target::{NarName, Target},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) async fn put(
             document(app, cache, DocumentKind::Listing, hash.to_string(), encoding, body).await?;
         }
         Target::Document(kind, name) => document(app, cache, kind, name, encoding, body).await?,
-        Target::AtticCacheInfo => return Ok(method_not_allowed().await),
+        Target::AtticCacheInfo => return Ok(allowed("GET, HEAD")),
     }
     Ok(done(StatusCode::OK))
 }

@@ -54,7 +54,7 @@ async fn answer(
         return put::put(app, &cache, &caller, target, request).await;
     }
     if method != Method::GET && method != Method::HEAD {
-        return Ok(method_not_allowed().await);
+        return Ok(allowed("GET, HEAD, PUT"));
     }
     if at_root && target == Target::CacheInfo {
         // Probed by scripts before any cache exists.
@@ -91,11 +91,16 @@ fn cache_info(store_dir: &StoreDir, priority: i32) -> Response {
     response::text("text/x-nix-cache-info", info.render())
 }
 
-/// Says which methods there are.
-pub(super) async fn method_not_allowed() -> Response {
+/// Says that the method is none of those of a route; the router adds which those are.
+pub(super) async fn method_not_allowed() -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, "This method does not go with this address.")
+}
+
+/// Says that only `methods` go with a file of a cache.
+pub(super) fn allowed(methods: &'static str) -> Response {
     let error = ApiError::new(ErrorCode::MethodNotAllowed, "This method does not go with this address.");
     let mut response = error.into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 
