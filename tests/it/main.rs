@@ -1,1 +1,9 @@
-//! One binary for all integration tests.
+//! One binary for all integration tests: they start the real server and speak to it over the network.
+//!
+//! `REQUIRE_NIX=1` makes it a failure, not a skip, if `NIX_CLIENTS` names no Nix to test with; `FLYWHEEL_SEED` repeats a
+//! random run.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+mod layers;
+mod routes;

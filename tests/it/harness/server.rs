@@ -1,0 +1,252 @@
+//! The server as a process.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::Http;
+
+/// How long the server may take to start or to stop when it is told to, which is far more than it needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_server-under-test");
+
+/// A server to be started.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    config: Option<String>,
+    options: Vec<String>,
+}
+
+impl Builder {
+    /// Starts it with this `server.toml`. Whatever it gives no place to goes to the server's own folder.
+    #[must_use]
+    pub(crate) fn config(mut self, toml: impl Into<String>) -> Self {
+        self.config = Some(toml.into());
+        self
+    }
+
+    /// Adds an option to the command line.
+    #[must_use]
+    pub(crate) fn option(mut self, option: impl Into<String>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// Starts the server, which has a public cache `main` from its first start, and waits until it answers.
+    pub(crate) fn start(self) -> Server {
+        let folder = tempfile::Builder::new().prefix("flywheel-it-").tempdir_in("/tmp").unwrap();
+        if let Some(config) = &self.config {
+            fs::write(folder.path().join("server.toml"), config).unwrap();
+        }
+        let mut server = Server { folder, address: None, child: None, builder: self };
+        server.start();
+        server
+    }
+}
+
+/// A server process with a data folder of its own. Killed when it is dropped, and its log is shown if the test failed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    folder: TempDir,
+    address: Option<SocketAddr>,
+    child: Option<Child>,
+    builder: Builder,
+}
+
+impl Server {
+    /// A server as it comes without any configuration.
+    pub(crate) fn new() -> Self {
+        Self::builder().start()
+    }
+
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// `http://127.0.0.1:PORT`, the same for all of the server's life.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.expect("the server was started")
+    }
+
+    /// Where the server keeps everything.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder that lives as long as the server, for what else the test needs.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Speaks to the server without any token.
+    pub(crate) fn http(&self) -> Http {
+        Http::new(&self.url())
+    }
+
+    /// Speaks to the server as somebody who may do everything.
+    pub(crate) fn admin(&self) -> Http {
+        self.http().with_token(&self.admin_token())
+    }
+
+    /// A token with which one may do everything.
+    pub(crate) fn admin_token(&self) -> String {
+        let all =
+            ["--pull", "--push", "--delete", "--create-cache", "--configure-cache", "--configure-cache-retention"];
+        let mut options = vec!["--sub", "admin", "--validity", "1d"];
+        for permission in all.into_iter().chain(["--destroy-cache"]) {
+            options.extend([permission, "*"]);
+        }
+        self.token(&options)
+    }
+
+    /// What `token make` with these options prints.
+    pub(crate) fn token(&self, options: &[&str]) -> String {
+        let output = self.command().args(["token", "make"]).args(options).output().unwrap();
+        assert!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The server's program with its configuration and data folder, for other verbs than serving.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.env_clear().env("HOME", self.folder.path()).current_dir(self.folder.path());
+        command.arg("--data-dir").arg(self.data_dir());
+        if self.builder.config.is_some() {
+            command.arg("-f").arg(self.folder.path().join("server.toml"));
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// What the server wrote to its log so far, over all its restarts.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The most memory that the running process ever had, in bytes.
+    pub(crate) fn rss_peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// Ends the process on the spot, as a crash of the machine would.
+    pub(crate) fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks the server to stop, and goes on.
+    pub(crate) fn signal_stop(&self) {
+        let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal_stop();
+        self.wait()
+    }
+
+    /// Waits until the server, which was told to stop, has stopped.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().expect("the server runs");
+        let status = patiently("the server to stop", || child.try_wait().unwrap());
+        self.child = None;
+        status
+    }
+
+    /// Whether the process is still there.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Starts it again on the same data and the same port; kills it first if it still runs.
+    pub(crate) fn restart(&mut self) {
+        self.kill9();
+        self.start();
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn start(&mut self) {
+        let listen = self.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let logged = usize::try_from(log.metadata().unwrap().len()).unwrap();
+        let mut command = self.command();
+        command.args(["--log-format", "json", "--listen", &listen.to_string()]);
+        if self.builder.config.is_some() {
+            command.args(["--init-cache", "main", "--public"]);
+        }
+        command.args(&self.builder.options).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+        // The log says in which port it listens, and says it no earlier than it does.
+        let address = patiently("the server to start", || {
+            let log = self.log();
+            let started = log[logged..].lines().find_map(started);
+            assert!(started.is_some() || self.is_running(), "the server did not start:\n{}", &log[logged..]);
+            started
+        });
+        self.address = Some(address);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("---- the end of the log of {}\n{}\n----", self.url_or_none(), end.join("\n"));
+        }
+    }
+}
+
+impl Server {
+    fn url_or_none(&self) -> String {
+        self.address.map_or_else(|| "a server that never started".to_owned(), |address| format!("http://{address}"))
+    }
+}
+
+/// The address in the log line that says that the server is up.
+fn started(line: &str) -> Option<SocketAddr> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    (event["message"] == "started").then(|| event["address"].as_str()?.parse().ok())?
+}
+
+/// Polls until there is something, and fails if it takes absurdly long.
+#[track_caller]
+pub(super) fn patiently<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_millis(10));
+    }
+}

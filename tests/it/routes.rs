@@ -1,0 +1,1 @@
+//! What each URL answers; the files lie as the URLs do.
