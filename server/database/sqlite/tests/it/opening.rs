@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path, process::Command};
 
-use database::{Caches, Chunks, Commit, NewCache, NewChunk, NewPack, PackName};
+use database::{Caches, Chunks, Commit, DocumentKind, NewCache, NewChunk, NewDocument, NewPack, PackName};
 use formats::SecretKey;
 use protocol::{ChunkHash, Timestamp};
 use sqlite::{OpenError, SqliteDatabase};
@@ -76,10 +76,16 @@ async fn two_handles_share_one_file() {
     // Both find no schema, and both would make it.
     let (one, two) = tokio::join!(SqliteDatabase::open(&path), SqliteDatabase::open(&path));
     let (one, two) = (one.unwrap(), two.unwrap());
+    let cache = one.create_cache(&new_cache("main")).await.unwrap().unwrap().id;
     let writers = [(one.clone(), 0_u8), (two.clone(), 100)].map(|(database, first)| {
         tokio::spawn(async move {
             for number in first..first + 50 {
-                database.commit(&pack(number)).await.unwrap();
+                // A document, since its cache is looked up before anything is written.
+                let mut commit = pack(number);
+                let (kind, name) = (DocumentKind::Log, number.to_string());
+                let now = Timestamp(0);
+                commit.documents.push(NewDocument { cache, kind, name, manifest: Vec::new(), size: 0, now });
+                database.commit(&commit).await.unwrap();
             }
         })
     });
