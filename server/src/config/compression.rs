@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn frames_are_zstd() {
-        assert_eq!(complete("").0.unwrap().level, 8);
+        assert_eq!(complete("").0.unwrap().level, 3);
         assert_eq!(complete("type = \"zstd\"\nlevel = 3").0.unwrap().level, 3);
         let (compression, warnings) = complete("type = \"xz\"\nlevel = 0");
-        assert_eq!((compression.unwrap().level, warnings), (8, vec![Warning::CompressionType("xz".to_owned())]));
+        assert_eq!((compression.unwrap().level, warnings), (3, vec![Warning::CompressionType("xz".to_owned())]));
         assert!(complete("level = 23").0.is_err());
     }
 }
