@@ -9,6 +9,7 @@ mod error;
 mod manifest;
 mod name;
 mod permission;
+pub mod push;
 mod time;
 mod token;
 mod varint;
