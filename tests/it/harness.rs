@@ -15,6 +15,7 @@
 
 mod http;
 mod nar;
+pub(crate) mod nix;
 mod pull;
 mod seed;
 mod server;

@@ -6,4 +6,5 @@
 
 mod harness;
 mod layers;
+mod nix;
 mod routes;

@@ -135,6 +135,19 @@ impl Server {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// How many bytes lie in the storage, files added up.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        fn below(folder: &Path) -> u64 {
+            let entries = fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+            let size = |entry: fs::DirEntry| match entry.metadata().unwrap() {
+                about if about.is_dir() => below(&entry.path()),
+                about => about.len(),
+            };
+            entries.map(size).sum()
+        }
+        below(&self.data_dir().join("store"))
+    }
+
     /// The most memory that the running process ever had, in bytes.
     pub(crate) fn rss_peak(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

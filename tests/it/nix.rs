@@ -1,0 +1,8 @@
+//! The real Nix pushes to the server and substitutes from it.
+
+mod documents;
+mod private;
+mod push;
+mod resume;
+mod signing;
+mod upload;
