@@ -4,6 +4,7 @@ mod access;
 mod attic;
 mod document;
 mod error;
+mod linger;
 mod nar;
 mod narinfo;
 mod observe;
@@ -24,6 +25,7 @@ use axum::{
 use crate::app::App;
 
 pub use error::ApiError;
+pub(crate) use linger::{LingeringListener, Unread};
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
@@ -50,5 +52,6 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(substituter::method_not_allowed)
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+        .layer(middleware::from_fn(linger::watch))
         .with_state(app)
 }

@@ -142,7 +142,8 @@ impl Layout {
     /// Gives the next frame its place.
     pub fn append(&mut self, hash: protocol::ChunkHash, size: u32, frame: &[u8]) {
         let stored_size = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        self.chunks.push(NewChunk { hash, offset: self.offset, stored_size, size, check: crc32c::crc32c(frame) });
+        let check = crc32c::crc32c(frame);
+        self.chunks.push(NewChunk { hash, offset: self.offset, stored_size, size, check, cache: None });
         self.offset += u64::from(stored_size);
     }
 

@@ -3,7 +3,6 @@
 use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use database::{Cache, Database, NewCache};
 use formats::{SecretKey, StoreDir};
 use protocol::{CacheName, Clock, SystemClock};
@@ -154,11 +153,8 @@ impl Server {
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
         let Self { app, listener, tracker } = self;
         let usage = write_usage(app.clone(), soft.clone());
-        // An answer leaves in several writes; waiting for the client's acknowledgement in between costs 40 ms each.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serving = axum::serve(listener, http::router(app.clone())).with_graceful_shutdown(soft.cancelled_owned());
+        let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Unread>();
+        let serving = axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
         tokio::select! {
             result = serving => result?,
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
@@ -166,6 +162,8 @@ impl Server {
         usage.await?;
         tracker.close();
         drop(app);
+        // The committer ends with the last upload; what was cut off may never let go of it.
+        let _ = tokio::time::timeout(Duration::from_secs(1), tracker.wait()).await;
         tracing::info!("stopped");
         Ok(())
     }

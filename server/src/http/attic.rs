@@ -47,15 +47,15 @@ pub(super) async fn upload_path(State(app): State<App>, request: Request) -> Res
         Some(size) => {
             let size = size.to_str().ok().and_then(|text| text.parse::<usize>().ok());
             let size = size.ok_or_else(|| bad_request("The size of the preamble is no number."))?;
-            if size > app.settings.max_nar_info_size {
-                let message = format!("The metadata is larger than {} bytes.", app.settings.max_nar_info_size);
-                return Err(ApiError::new(ErrorCode::TooLarge, message));
-            }
+            check_metadata_size(&app, size)?;
             let preamble = body.take_front(size).await.map_err(crate::ingest::IngestError::Body)?;
             from_json(&preamble)?
         }
         None => match parts.headers.get(NAR_INFO_HEADER) {
-            Some(header) => from_json(header.as_bytes())?,
+            Some(header) => {
+                check_metadata_size(&app, header.len())?;
+                from_json(header.as_bytes())?
+            }
             None => {
                 return Err(bad_request("The upload has no metadata.")
                     .hint("Send it in the header X-Attic-Nar-Info, or before the NAR with X-Attic-Nar-Info-Preamble-Size."));
@@ -76,6 +76,12 @@ pub(super) async fn upload_path(State(app): State<App>, request: Request) -> Res
     };
     let (file_size, frac_deduplicated) = (pushed.file_size, pushed.frac_deduplicated);
     Ok(Json(UploadPathResult { kind, file_size, frac_deduplicated }).into_response())
+}
+
+fn check_metadata_size(app: &App, size: usize) -> Result<(), ApiError> {
+    let limit = app.settings.max_nar_info_size;
+    let too_large = || ApiError::new(ErrorCode::TooLarge, format!("The metadata is larger than {limit} bytes."));
+    (size <= limit).then_some(()).ok_or_else(too_large)
 }
 
 /// Tells the log and the metrics that two builders made different NARs for one path. The first one stays.

@@ -4,7 +4,7 @@ use formats::{
     NarHash,
     nar::{self, ListingBuilder},
 };
-use protocol::{ChunkHash, ChunkSizes, NarCutter};
+use protocol::{ChunkSizes, NarCutter};
 use sha2::{Digest, Sha256};
 
 use crate::store::RawChunk;
@@ -39,7 +39,7 @@ impl Cutting {
         let listing = &mut self.listing;
         self.cutter.push(bytes, |event| listing.push(*event))?;
         self.hasher.update(bytes);
-        Ok(std::iter::from_fn(|| self.cutter.next_chunk()).map(named).collect())
+        Ok(std::iter::from_fn(|| self.cutter.next_chunk()).map(RawChunk::new).collect())
     }
 
     /// How many bytes came.
@@ -50,12 +50,8 @@ impl Cutting {
     /// Ends the NAR.
     pub(super) fn finish(self) -> Result<Cut, nar::Error> {
         let nar_size = self.cutter.position();
-        let last = self.cutter.finish()?.into_iter().map(named).collect();
+        let last = self.cutter.finish()?.into_iter().map(RawChunk::new).collect();
         let nar_hash = NarHash::from_bytes(self.hasher.finalize().into());
         Ok(Cut { last, nar_hash, nar_size, listing: self.listing.finish().map(|listing| listing.render()) })
     }
-}
-
-fn named(bytes: bytes::Bytes) -> RawChunk {
-    RawChunk { hash: ChunkHash::of(&bytes), bytes }
 }

@@ -65,9 +65,10 @@ impl Ingest {
         pushed_by: Option<String>,
         body: BodyReader,
     ) -> Result<Pushed, IngestError> {
-        let _permit = self.permit().await?;
         let (nar_hash, nar_size) = (info.nar_hash, info.nar_size);
+        // First alone, then a turn: whoever waits for the same NAR must not hold up others.
         let _alone = self.alone_with(nar_hash).await;
+        let _permit = self.permit().await?;
         let new = NewPathInfo { info, extra: Vec::new(), pushed_by };
         if let Some(nar) = self.database.find_nar(&nar_hash).await? {
             self.prove(body, nar_hash, nar_size).await?;

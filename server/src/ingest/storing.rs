@@ -107,8 +107,7 @@ impl Storing {
 
 /// Cuts bytes that are no NAR.
 pub(super) fn pieces(bytes: &[u8]) -> Vec<RawChunk> {
-    let chunk = |piece| RawChunk { hash: protocol::ChunkHash::of(piece), bytes: bytes::Bytes::copy_from_slice(piece) };
-    bytes.chunks(LISTING_CHUNK_BYTES).map(chunk).collect()
+    bytes.chunks(LISTING_CHUNK_BYTES).map(|piece| RawChunk::new(bytes::Bytes::copy_from_slice(piece))).collect()
 }
 
 /// A manifest of places.
@@ -128,11 +127,24 @@ impl StoredNar {
     pub(super) async fn ready(self, now: Timestamp) -> Result<(Vec<Frame>, NewNar, NarRecord), IngestError> {
         let all: Vec<Placed> = self.chunks.iter().chain(self.listing.iter().flatten()).cloned().collect();
         let frames = self.store.settle(&self.lane, &all).await?;
-        let mut pointers = self.store.pointers(&all, &frames).await?;
+        let store = Arc::clone(&self.store);
+        let (nar, record) = self.rows(&store, &frames, now).await?;
+        Ok((frames, nar, record))
+    }
+
+    /// The rows of a NAR whose chunks are all in the index or among `frames`.
+    pub(super) async fn rows(
+        self,
+        store: &ChunkStore,
+        frames: &[Frame],
+        now: Timestamp,
+    ) -> Result<(NewNar, NarRecord), IngestError> {
+        let all: Vec<Placed> = self.chunks.iter().chain(self.listing.iter().flatten()).cloned().collect();
+        let mut pointers = store.pointers(&all, frames).await?;
         let listing = self.listing.as_ref().map(|_| pointers.split_off(self.chunks.len()));
         let (file_hash, file_size) = match self.digest.finish() {
             Some(file) => file,
-            None => self.store.read_digest(&pointers).await?,
+            None => store.read_digest(&pointers).await?,
         };
         let record = NarRecord {
             nar_hash: self.nar_hash,
@@ -143,8 +155,7 @@ impl StoredNar {
             listing: self.listing.as_deref().map(manifest),
         };
         let (nar_hash, nar_size) = (self.nar_hash, self.nar_size);
-        let nar = NewNar { nar_hash, nar_size, file_hash, file_size, manifest: pointers, listing, now };
-        Ok((frames, nar, record))
+        Ok((NewNar { nar_hash, nar_size, file_hash, file_size, manifest: pointers, listing, now }, record))
     }
 }
 

@@ -146,7 +146,7 @@ impl Record {
                 let mut number = || read_varint(payload).and_then(|n| u32::try_from(n).ok()).ok_or(CUT);
                 let (stored_size, size) = (number()?, number()?);
                 let check = u32::from_le_bytes(read_array(payload).ok_or(CUT)?);
-                let chunk = NewChunk { hash, offset: *offset, stored_size, size, check };
+                let chunk = NewChunk { hash, offset: *offset, stored_size, size, check, cache: None };
                 *offset = offset.checked_add(u64::from(stored_size)).ok_or(CUT)?;
                 Self::Chunk(chunk)
             }

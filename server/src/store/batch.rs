@@ -12,13 +12,23 @@ use super::{
     ticket::{Reservation, Reserved, Ticket},
 };
 
-/// A chunk as it was cut.
+/// A chunk as it came.
 #[derive(Debug, Clone)]
 pub struct RawChunk {
     /// Its name.
     pub hash: ChunkHash,
     /// Its bytes.
     pub bytes: Bytes,
+    /// The same as one zstd frame, if whoever sent it has compressed it.
+    pub frame: Option<Bytes>,
+}
+
+impl RawChunk {
+    /// A chunk that was cut here.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Self {
+        Self { hash: ChunkHash::of(&bytes), bytes, frame: None }
+    }
 }
 
 /// A chunk that has its place, or is on the way to it.
@@ -67,40 +77,45 @@ enum Decision {
 impl ChunkStore {
     /// Finds or stores the chunks of a batch, in order; feeds their frames to `digest`.
     ///
-    /// A chunk that is stored already counts as there only if its frame is read back whole: what is damaged is stored anew.
-    ///
     /// # Errors
-    /// If the storage or the index fails. Chunks that were new are forgotten then.
+    /// As [`ChunkStore::place`].
     pub async fn put(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
         chunks: Vec<RawChunk>,
         digest: &mut FileDigest,
     ) -> Result<Vec<Placed>, StoreError> {
+        let placed = self.place(lane, chunks).await?;
+        Ok(placed.into_iter().inspect(|(_, frame)| digest.feed_or_skip(frame.as_ref())).map(|(placed, _)| placed).collect())
+    }
+
+    /// Finds or stores the chunks of a batch, in order; gives the frame of each, unless somebody else is storing it.
+    ///
+    /// A chunk that is stored already counts as there only if its frame is read back whole: what is damaged is stored anew.
+    ///
+    /// # Errors
+    /// If the storage or the index fails. Chunks that were new are forgotten then.
+    pub async fn place(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        chunks: Vec<RawChunk>,
+    ) -> Result<Vec<(Placed, Option<Bytes>)>, StoreError> {
         let decisions = self.decide(lane, &chunks).await?;
-        let frames = self.compress(&chunks, &decisions).await?;
-        let mut frames = frames.into_iter();
+        let mut frames = self.compress(&chunks, &decisions).await?.into_iter();
         let mut placed = Vec::with_capacity(chunks.len());
         let mut fresh = Vec::new();
         for (chunk, decision) in chunks.into_iter().zip(decisions) {
             let size = u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX);
-            let place = match decision {
-                Decision::Known(location, frame) => {
-                    digest.feed(&frame);
-                    Place::Known(location.id)
-                }
+            let (place, frame) = match decision {
+                Decision::Known(location, frame) => (Place::Known(location.id), Some(frame)),
                 Decision::New(reservation) => {
-                    let bytes = frames.next().unwrap_or_default();
-                    digest.feed(&bytes);
-                    fresh.push(Frame { size, bytes, reservation });
-                    Place::New
+                    let bytes = chunk.frame.or_else(|| frames.next()).unwrap_or_default();
+                    fresh.push(Frame { size, bytes: bytes.clone(), reservation });
+                    (Place::New, Some(bytes))
                 }
-                Decision::InFlight(ticket) => {
-                    digest.skip();
-                    Place::InFlight(ticket)
-                }
+                Decision::InFlight(ticket) => (Place::InFlight(ticket), None),
             };
-            placed.push(Placed { hash: chunk.hash, size, place });
+            placed.push((Placed { hash: chunk.hash, size, place }, frame));
         }
         if !fresh.is_empty() {
             lane.append(fresh).await?;
@@ -149,7 +164,7 @@ impl ChunkStore {
 
     /// Compresses the new chunks, as many at a time as there are processors.
     async fn compress(&self, chunks: &[RawChunk], decisions: &[Decision]) -> Result<Vec<Bytes>, StoreError> {
-        let fresh = chunks.iter().zip(decisions).filter(|(_, d)| matches!(d, Decision::New(_)));
+        let fresh = chunks.iter().zip(decisions).filter(|(c, d)| c.frame.is_none() && matches!(d, Decision::New(_)));
         let work: Vec<Bytes> = fresh.map(|(chunk, _)| chunk.bytes.clone()).collect();
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         stream::iter(work.into_iter().map(|chunk| {

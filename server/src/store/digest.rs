@@ -20,9 +20,12 @@ impl FileDigest {
         self.size += frame.len() as u64;
     }
 
-    /// Notes that the next frame is not at hand: the hash has to be taken from the stored bytes, later.
-    pub fn skip(&mut self) {
-        self.gap = true;
+    /// Takes the next frame, or notes that it is not at hand: the hash has to be taken from the stored bytes then, later.
+    pub fn feed_or_skip(&mut self, frame: Option<&bytes::Bytes>) {
+        match frame {
+            Some(frame) => self.feed(frame),
+            None => self.gap = true,
+        }
     }
 
     /// The hash and length of all frames, unless one was skipped.
@@ -43,7 +46,7 @@ mod tests {
         digest.feed(b"c");
         let mut gap = digest.clone();
         assert_eq!(digest.finish(), Some((FileHash::digest_of(b"abc"), 3)));
-        gap.skip();
+        gap.feed_or_skip(None);
         gap.feed(b"d");
         assert_eq!(gap.finish(), None);
     }
