@@ -4,7 +4,9 @@
 //! random run.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod crash;
 mod harness;
 mod layers;
+mod memory;
 mod nix;
 mod routes;

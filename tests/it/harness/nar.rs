@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use formats::{NarHash, NarInfo, PathInfo, StoreDir, StorePath, StorePathHash, nar::Writer};
+use formats::{Compression, FileHash, NarHash, NarInfo, PathInfo, StoreDir, StorePath, StorePathHash, nar::Writer};
 use protocol::attic::UploadPathNarInfo;
 
 use super::Seed;
@@ -150,17 +150,19 @@ impl TestPath {
         }
     }
 
-    /// The narinfo with which `nix copy` would put it, uncompressed, after `PUT {url}`.
-    pub(crate) fn narinfo(&self) -> NarInfo {
-        let nar_hash = self.info.nar_hash;
-        NarInfo {
+    /// How `nix copy` would put it when `file` is its NAR in this compression: the URL of the file, and the narinfo.
+    pub(crate) fn as_put(&self, compression: Compression, file: &[u8]) -> (String, String) {
+        let file_hash = FileHash::digest_of(file);
+        let url = format!("nar/{}.nar{}", file_hash.nix32(), compression.suffix());
+        let narinfo = NarInfo {
             info: self.info.clone(),
-            url: format!("nar/{}.nar", nar_hash.nix32()),
-            compression: formats::Compression::None,
-            file_hash: Some(formats::FileHash::from_bytes(*nar_hash.as_bytes())),
-            file_size: Some(self.info.nar_size),
+            url: url.clone(),
+            compression,
+            file_hash: Some(file_hash),
+            file_size: Some(file.len() as u64),
             extra: Vec::new(),
-        }
+        };
+        (url, narinfo.render(&StoreDir::default()))
     }
 }
 

@@ -198,22 +198,21 @@ impl Server {
         self.start();
     }
 
+    /// Starts it again and kills it so much later, whether it was up by then or not.
+    pub(crate) fn start_and_kill9(&mut self, after: Duration) {
+        self.spawn();
+        sleep(after);
+        self.kill9();
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
     fn start(&mut self) {
-        let listen = self.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let logged = usize::try_from(log.metadata().unwrap().len()).unwrap();
-        let mut command = self.command();
-        command.args(["--log-format", "json", "--listen", &listen.to_string()]);
-        if self.builder.config.is_some() {
-            command.args(["--init-cache", "main", "--public"]);
-        }
-        command.args(&self.builder.options).stdout(Stdio::null()).stderr(log);
-        self.child = Some(command.spawn().unwrap());
-        // The log says in which port it listens, and says it no earlier than it does.
+        let logged = self.log().len();
+        self.spawn();
+        // The log says on which port it listens, and says it no earlier than it does.
         let address = patiently("the server to start", || {
             let log = self.log();
             let started = log[logged..].lines().find_map(started);
@@ -221,6 +220,22 @@ impl Server {
             started
         });
         self.address = Some(address);
+    }
+
+    fn spawn(&mut self) {
+        let listen = self.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = self.command();
+        command.args(["--log-format", "json", "--listen", &listen.to_string()]);
+        if self.builder.config.is_some() {
+            command.args(["--init-cache", "main", "--public"]);
+        }
+        command.args(&self.builder.options).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    fn name(&self) -> String {
+        self.address.map_or_else(|| "a server that never started".to_owned(), |address| format!("http://{address}"))
     }
 }
 
@@ -234,14 +249,8 @@ impl Drop for Server {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let end = &lines[lines.len().saturating_sub(60)..];
-            eprintln!("---- the end of the log of {}\n{}\n----", self.url_or_none(), end.join("\n"));
+            eprintln!("---- the end of the log of {}\n{}\n----", self.name(), end.join("\n"));
         }
-    }
-}
-
-impl Server {
-    fn url_or_none(&self) -> String {
-        self.address.map_or_else(|| "a server that never started".to_owned(), |address| format!("http://{address}"))
     }
 }
 

@@ -1,0 +1,6 @@
+//! What is left after crashes, hasty ends and damage on disk.
+
+mod damage;
+mod drain;
+mod duplicates;
+mod kill;
