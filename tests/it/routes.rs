@@ -1,1 +1,12 @@
 //! What each URL answers; the files lie as the URLs do.
+//!
+//! The tests read as a specification: a request, and in `said` the status and the stable code of what comes back.
+
+mod attic;
+mod auth;
+mod ops;
+mod put;
+mod said;
+mod substituter;
+mod urls;
+mod world;
