@@ -24,6 +24,7 @@ dockerTools.buildLayeredImage {
     Env = [
       "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
       "TZ=UTC"
+      "FLYWHEEL_DATA_DIR=/data"
     ];
   };
 }

@@ -85,6 +85,8 @@ in
       serviceConfig = {
         Type = "notify";
         ExecStart = "${lib.getExe' cfg.package "flywheel-server"} --config ${settingsFile}";
+        # Where the server keeps a secret of its own, if the file below gives it none.
+        Environment = [ "FLYWHEEL_DATA_DIR=${stateFolder}" ];
         EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
         Restart = "on-failure";
         RestartSec = 2;
