@@ -4,6 +4,8 @@ use std::fmt;
 
 use protocol::ChunkHash;
 
+use crate::CacheId;
+
 /// The row of a chunk. Ids ascend in the order of commits, so the new chunks of one NAR are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkId(pub i64);
@@ -58,6 +60,8 @@ pub struct NewChunk {
     pub size: u32,
     /// As in [`ChunkLocation`].
     pub check: u32,
+    /// The cache that it was pushed to, whose readers may know of it from then on; passed over if that cache is gone.
+    pub cache: Option<CacheId>,
 }
 
 /// A pack to be made known.

@@ -27,6 +27,7 @@ mod outcomes;
 mod paths;
 mod quarantine;
 mod uploads;
+mod visibility;
 
 /// An empty index, open.
 type Subject = Arc<dyn Database>;
@@ -55,6 +56,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         paths::CHECKS,
         quarantine::CHECKS,
         uploads::CHECKS,
+        visibility::CHECKS,
     ];
     let mut failed = Vec::new();
     for check in files.into_iter().flatten() {

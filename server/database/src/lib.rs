@@ -56,6 +56,11 @@ pub trait Chunks {
     /// For each name, the chunk that is stored under it and not damaged. At most a few thousand names a call.
     async fn find_chunks(&self, hashes: &[ChunkHash]) -> Result<Vec<Option<ChunkLocation>>>;
 
+    /// As [`Chunks::find_chunks`], but only chunks that at least one of these caches has seen: pushed to it, or part of a NAR
+    /// that was committed under a path of it. Who may read none of them must not learn that the chunk exists.
+    async fn find_visible_chunks(&self, caches: &[CacheId], hashes: &[ChunkHash])
+    -> Result<Vec<Option<ChunkLocation>>>;
+
     /// Where the chunks of a manifest are, in its order. Fails with [`Error::Inconsistent`] if one has no row.
     async fn locate_chunks(&self, runs: &ChunkRuns) -> Result<Vec<ChunkLocation>>;
 

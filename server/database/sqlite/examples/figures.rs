@@ -31,7 +31,14 @@ fn commit(cache: CacheId, key: &SecretKey, numbers: std::ops::Range<u32>) -> Com
     for number in numbers {
         let text = format!("contents {number}");
         let hash = ChunkHash::of(text.as_bytes());
-        pack.chunks.push(NewChunk { hash, offset: pack.size, stored_size: 1000, size: 4000, check: number });
+        pack.chunks.push(NewChunk {
+            hash,
+            offset: pack.size,
+            stored_size: 1000,
+            size: 4000,
+            check: number,
+            cache: None,
+        });
         pack.size += 1000;
         let nar_hash = NarHash::digest_of(text.as_bytes());
         commit.nars.push(NewNar {
@@ -149,6 +156,11 @@ async fn main() {
         assert!(db.find_chunks(&chunks).await.unwrap().iter().all(Option::is_some));
     }
     print("find_chunks of 1,000", start, 20);
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert!(db.find_visible_chunks(&[cache], &chunks).await.unwrap().iter().all(Option::is_some));
+    }
+    print("find_visible_chunks of 1,000", start, 20);
 
     for (what, step) in [("one run", 1), ("5,000 runs", 2)] {
         let runs: ChunkRuns = (0..5000).map(|at| ChunkId(1 + at * step)).collect();
@@ -184,6 +196,7 @@ async fn main() {
             stored_size: 1000,
             size: 4000,
             check: at,
+            cache: Some(cache),
         })
         .collect();
     let large = NewPack { name: PackName([0xff; 16]), size: 10_000_000, chunks };

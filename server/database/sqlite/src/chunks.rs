@@ -1,7 +1,9 @@
 //! Chunks: by name for deduplication, by row for reading.
 
 use async_trait::async_trait;
-use database::{ChunkId, ChunkLocation, ChunkRuns, Chunks, Commit, CommitError, PackName, PathOutcome, Result};
+use database::{
+    CacheId, ChunkId, ChunkLocation, ChunkRuns, Chunks, Commit, CommitError, PackName, PathOutcome, Result,
+};
 use protocol::{ChunkHash, Timestamp};
 
 use crate::{
@@ -45,6 +47,10 @@ pub(crate) async fn find<'c>(
         .fetch_all(connection)
         .await
         .map_err(failed)?;
+    placed(&rows)
+}
+
+fn placed(rows: &[ChunkRow]) -> Result<Vec<(usize, ChunkLocation)>> {
     rows.iter().map(|row| Ok((Column("chunk", "hash").number(row.position)?, row.location()?))).collect()
 }
 
@@ -54,6 +60,26 @@ impl Chunks for SqliteDatabase {
         let mut found = vec![None; hashes.len()];
         for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
             for (position, location) in find(&self.readers, batch).await? {
+                found[position] = Some(location);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find_visible_chunks(
+        &self,
+        caches: &[CacheId],
+        hashes: &[ChunkHash],
+    ) -> Result<Vec<Option<ChunkLocation>>> {
+        let caches = json(&caches.iter().map(|cache| cache.0).collect::<Vec<_>>())?;
+        let mut found = vec![None; hashes.len()];
+        for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
+            let names = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+            let rows = sqlx::query_file_as!(ChunkRow, "../sql/sqlite/chunk_find_visible.sql", caches, names)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed)?;
+            for (position, location) in placed(&rows)? {
                 found[position] = Some(location);
             }
         }

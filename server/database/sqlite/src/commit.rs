@@ -3,13 +3,14 @@
 mod chunks;
 mod nars;
 mod paths;
+mod seen;
 
 use std::collections::BTreeSet;
 
 use database::{CacheId, Commit, CommitError, NewDocument, NewUpload, PathOutcome, Result};
 use sqlx::SqliteConnection;
 
-use self::{chunks::Chunks, nars::Nars};
+use self::{chunks::Chunks, nars::Nars, seen::Seen};
 use crate::{column::Column, error::failed, list::json};
 
 /// Writes all of `commit`, inside the transaction that `connection` is in.
@@ -25,6 +26,7 @@ pub(crate) async fn apply(
         put_upload(connection, upload, nars.id(&upload.nar_hash)?).await?;
     }
     let outcomes = paths::insert(connection, &commit.paths, &nars).await?;
+    Seen::gather(connection, commit, &chunks, &nars, &outcomes).await?.insert(connection).await?;
     for document in &commit.documents {
         put_document(connection, document, &chunks).await?;
     }

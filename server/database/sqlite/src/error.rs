@@ -46,6 +46,7 @@ mod tests {
             stored_size: 1,
             size: 1,
             check: 0,
+            cache: None,
         };
         let pack = NewPack { name: PackName([number; 16]), size: 1, chunks: (0..chunks).map(chunk).collect() };
         Commit { packs: vec![pack], ..Commit::default() }
@@ -64,7 +65,8 @@ mod tests {
         let writing = database.begin().await.unwrap();
         let busy = sqlx::query("DELETE FROM cache").execute(&mut other).await.unwrap_err();
         assert!(matches!(failed(busy), Error::Unavailable(_)));
-        drop(writing);
+        // Not dropped: that would roll back some time later.
+        writing.rollback().await.unwrap();
         let broken = "INSERT INTO cache_key (cache_id, position, secret) VALUES (99, 0, '')";
         let broken = sqlx::query(broken).execute(&mut other).await.unwrap_err();
         assert!(matches!(failed(broken), Error::Failed(_)));

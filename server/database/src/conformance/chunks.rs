@@ -44,8 +44,9 @@ async fn a_chunk_is_found_where_it_was_put(db: Subject) {
         stored_size: u32::MAX,
         size: u32::MAX,
         check: u32::MAX,
+        cache: None,
     };
-    let least = NewChunk { hash: ChunkHash([0; 32]), offset: 0, stored_size: 0, size: 0, check: 0 };
+    let least = NewChunk { hash: ChunkHash([0; 32]), offset: 0, stored_size: 0, size: 0, check: 0, cache: None };
     let pack = NewPack { name: PackName([0xab; 16]), size: 1 << 41, chunks: vec![extreme, least] };
     commit_packs(&db, [pack.clone()]).await;
     let found = find(&db, &pack.chunks).await;

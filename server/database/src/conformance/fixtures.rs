@@ -53,7 +53,7 @@ pub(super) fn store_path(name: &str) -> StorePath {
 pub(super) fn new_chunk(name: &str, at: u32) -> NewChunk {
     let hash = ChunkHash::of(format!("{name}/{at}").as_bytes());
     let check = u32::from_be_bytes(*hash.as_bytes().first_chunk().unwrap());
-    NewChunk { hash, offset: u64::from(at) * 1000, stored_size: 1000, size: 4000 + at, check }
+    NewChunk { hash, offset: u64::from(at) * 1000, stored_size: 1000, size: 4000 + at, check, cache: None }
 }
 
 /// A pack with the chunks `name/0`, `name/1`, ….

@@ -48,13 +48,18 @@ impl Chunks {
         Ok(Self(rows))
     }
 
+    /// The row of one of the commit's own chunks.
+    pub(super) fn id(&self, hash: &ChunkHash) -> Option<ChunkId> {
+        self.0.get(hash).copied()
+    }
+
     /// A manifest by rows.
     pub(super) fn runs(&self, manifest: &[ChunkPointer]) -> Result<ChunkRuns, CommitError> {
         manifest
             .iter()
             .map(|pointer| match pointer {
                 ChunkPointer::Known(id) => Ok(*id),
-                ChunkPointer::New(hash) => self.0.get(hash).copied().ok_or(CommitError::ChunkGone),
+                ChunkPointer::New(hash) => self.id(hash).ok_or(CommitError::ChunkGone),
             })
             .collect()
     }

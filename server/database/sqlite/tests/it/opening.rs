@@ -21,7 +21,7 @@ fn new_cache(name: &str) -> NewCache {
 }
 
 fn pack(number: u8) -> Commit {
-    let chunk = NewChunk { hash: ChunkHash([number; 32]), offset: 0, stored_size: 1, size: 1, check: 1 };
+    let chunk = NewChunk { hash: ChunkHash([number; 32]), offset: 0, stored_size: 1, size: 1, check: 1, cache: None };
     Commit {
         packs: vec![NewPack { name: PackName([number; 16]), size: 100, chunks: vec![chunk] }],
         ..Commit::default()

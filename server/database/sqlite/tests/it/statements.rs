@@ -75,7 +75,9 @@ async fn no_statement_reads_a_whole_table() {
                 continue; // as short as the list of what is broken
             }
             let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
-            if table.is_some_and(|table| ["path", "nar", "chunk", "pack", "upload", "document"].contains(&table)) {
+            if table.is_some_and(|table| {
+                ["path", "nar", "chunk", "chunk_cache", "pack", "upload", "document"].contains(&table)
+            }) {
                 scans.push((name.to_owned(), table.unwrap_or_default().to_owned()));
             }
         }
@@ -83,5 +85,7 @@ async fn no_statement_reads_a_whole_table() {
     // Counting is the one thing that must look at all.
     assert!(scans.iter().any(|(name, _)| name == "totals"), "a scan would be seen: {scans:?}");
     scans.retain(|(name, _)| name != "totals");
+    // In the plan, but jumped over unless a row already refers to a cache that is not there, which cannot happen.
+    scans.retain(|(name, table)| (name.as_str(), table.as_str()) != ("cache_insert", "chunk_cache"));
     assert!(scans.is_empty(), "{scans:?}");
 }
