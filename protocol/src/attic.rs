@@ -156,7 +156,8 @@ mod tests {
         assert_eq!(config.retention_period, Some(RetentionPeriod::Period(2_592_000)));
         assert_eq!(serde_json::to_string(&config).unwrap(), patch);
 
-        let done = UploadPathResult { kind: UploadPathResultKind::Deduplicated, file_size: None, frac_deduplicated: None };
+        let done =
+            UploadPathResult { kind: UploadPathResultKind::Deduplicated, file_size: None, frac_deduplicated: None };
         assert_eq!(serde_json::to_string(&done).unwrap(), r#"{"kind":"Deduplicated","frac_deduplicated":null}"#);
     }
 }

@@ -101,7 +101,12 @@ impl ChunkSizes {
         }
         let most = max_size;
         if nar_size_threshold > most {
-            return Err(ChunkSizesError::Range { key: "nar-size-threshold", value: nar_size_threshold, least: 0, most });
+            return Err(ChunkSizesError::Range {
+                key: "nar-size-threshold",
+                value: nar_size_threshold,
+                least: 0,
+                most,
+            });
         }
         Ok(Self { nar_size_threshold, min_size, avg_size, max_size })
     }

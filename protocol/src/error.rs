@@ -46,16 +46,22 @@ macro_rules! error_codes {
         }
     };
 }
-macro_rules! permanent { () => { false }; }
-macro_rules! temporary { () => { true }; }
+macro_rules! permanent {
+    () => {
+        false
+    };
+}
+macro_rules! temporary {
+    () => {
+        true
+    };
+}
 
 error_codes! {
     /// The caller may not know whether the thing exists.
     Unauthorized = 401, permanent;
     /// The caller is known, and may not do this.
     AccessError = 403, permanent;
-    /// The cache takes no pushes at present.
-    ReadOnly = 403, permanent;
     /// No such cache.
     NoSuchCache = 404, permanent;
     /// No such store path, NAR or document in the cache.
@@ -70,8 +76,6 @@ error_codes! {
     CacheAlreadyExists = 409, permanent;
     /// The narinfo names a NAR that has not been uploaded to this cache.
     NarNotUploaded = 409, permanent;
-    /// The narinfo has references that are not in this cache.
-    MissingReferences = 409, permanent;
     /// A limit of the server on the size of a body, or of what it decodes to.
     TooLarge = 413, permanent;
     /// An encoding that the server does not know.
@@ -96,6 +100,8 @@ error_codes! {
     FileHashMismatch = 400, permanent;
     /// The body ended early.
     IncompleteBody = 400, temporary;
+    /// A chunk that was sent is not what its name says.
+    InvalidChunk = 400, permanent;
     /// A key is malformed.
     InvalidKey = 400, permanent;
     /// Something broke inside; the log has it.

@@ -17,7 +17,9 @@ pub enum NameError {
     #[error("a cache name has 1 to {MAX_NAME_BYTES} characters, this one has {0}")]
     Length(usize),
     /// A character outside `A-Za-z0-9-_+`.
-    #[error("a cache name has only letters, digits, '-', '_' and '+', and starts with a letter or digit; {0:?} is not allowed here")]
+    #[error(
+        "a cache name has only letters, digits, '-', '_' and '+', and starts with a letter or digit; {0:?} is not allowed here"
+    )]
     Character(char),
     /// A name that the substituter at the server's root needs.
     #[error("the name {0:?} is reserved")]
@@ -85,7 +87,8 @@ fn check(text: &str, extra: impl Fn(char) -> bool) -> Result<(), NameError> {
     if text.is_empty() || text.len() > MAX_NAME_BYTES {
         return Err(NameError::Length(text.len()));
     }
-    let allowed = |(i, c): (usize, char)| c.is_ascii_alphanumeric() || extra(c) || (i > 0 && matches!(c, '-' | '_' | '+'));
+    let allowed =
+        |(i, c): (usize, char)| c.is_ascii_alphanumeric() || extra(c) || (i > 0 && matches!(c, '-' | '_' | '+'));
     match text.char_indices().find(|&at| !allowed(at)) {
         Some((_, c)) => Err(NameError::Character(c)),
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use database::Database;
 use metrics_exporter_prometheus::PrometheusHandle;
-use protocol::{CacheName, Clock};
+use protocol::{CacheName, ChunkSizes, Clock};
 
 use crate::{auth::TokenKeys, config::Endpoint, fetch::Fetch, ingest::Ingest, usage::Usage};
 
@@ -43,6 +43,10 @@ pub struct Settings {
     pub api_endpoint: Option<Endpoint>,
     /// Where Nix finds the caches, if not where it came from.
     pub substituter_endpoint: Option<Endpoint>,
+    /// How NARs are cut.
+    pub chunking: ChunkSizes,
+    /// The zstd level of frames.
+    pub compression_level: i32,
     /// The most metadata that an upload may carry, in bytes.
     pub max_nar_info_size: usize,
 }

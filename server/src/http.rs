@@ -9,6 +9,7 @@ mod nar;
 mod narinfo;
 mod observe;
 mod ops;
+mod push;
 mod put;
 mod range;
 mod response;
@@ -47,6 +48,9 @@ pub fn router(app: App) -> Router {
                 .patch(attic::configure_cache)
                 .delete(attic::destroy_cache),
         )
+        // For our own client.
+        .route("/_flywheel/v1/caches/{cache}/push", get(push::parameters).post(push::push))
+        .route("/_flywheel/v1/caches/{cache}/missing-chunks", post(push::missing_chunks))
         // For Nix: `/{cache}/…`, and the default cache at the root.
         .fallback(substituter::serve)
         .method_not_allowed_fallback(substituter::method_not_allowed)

@@ -12,6 +12,7 @@ mod body;
 mod cutting;
 mod decode;
 mod document;
+mod native;
 mod path;
 mod storing;
 mod upload;
@@ -28,6 +29,7 @@ use protocol::{ChunkSizes, Clock, ErrorCode};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 pub use body::{BodyError, BodyReader, WireDigest};
+pub use native::{ParseInfo, PathRefusal, PushContext};
 pub use path::{PushOutcome, Pushed};
 pub use upload::PutNar;
 
@@ -63,6 +65,12 @@ pub enum IngestError {
     /// The body is not a NAR.
     #[error("the body is not a NAR: {0}")]
     Nar(#[from] formats::nar::Error),
+    /// The stream of a native push makes no sense.
+    #[error("{0}")]
+    Stream(String),
+    /// A chunk that was sent is not what its name says, or not one zstd frame.
+    #[error("the bytes that were sent for chunk {0:?} are not that chunk, as one zstd frame")]
+    Chunk(protocol::ChunkHash),
     /// The NAR is larger than this server takes.
     #[error("the NAR is larger than {0} bytes, the most that this server takes")]
     TooLarge(u64),
@@ -114,6 +122,8 @@ impl IngestError {
             Self::Body(BodyError::TooLarge(_)) | Self::TooLarge(_) | Self::Bomb(_) => ErrorCode::TooLarge,
             Self::Body(BodyError::Cut(_)) => ErrorCode::IncompleteBody,
             Self::Compression(_) => ErrorCode::InvalidCompression,
+            Self::Stream(_) => ErrorCode::RequestError,
+            Self::Chunk(_) => ErrorCode::InvalidChunk,
             Self::Nar(_) => ErrorCode::InvalidNar,
             Self::NarHash { .. } => ErrorCode::NarHashMismatch,
             Self::NarSize { .. } => ErrorCode::NarSizeMismatch,

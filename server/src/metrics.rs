@@ -46,8 +46,8 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn build() -> Result<PrometheusHandle, BuildError> {
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &SECONDS)?;
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &SECONDS)?;
     let handle = builder.install_recorder()?;
     describe_counter!(HTTP_REQUESTS, "Requests, by method, path, status and cache");
     describe_histogram!(HTTP_REQUEST_DURATION, Unit::Seconds, "Seconds until an answer began, by path");

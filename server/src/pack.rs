@@ -14,7 +14,7 @@
 mod record;
 
 use bytes::Bytes;
-use database::{NewChunk, PackName};
+use database::{CacheId, NewChunk, PackName};
 use storage::Key;
 
 pub use record::{DocumentAbout, DocumentRecord, NarRecord, PathRecord, Record};
@@ -139,11 +139,11 @@ impl Layout {
         Self { offset: MAGIC.len() as u64, chunks: Vec::new() }
     }
 
-    /// Gives the next frame its place.
-    pub fn append(&mut self, hash: protocol::ChunkHash, size: u32, frame: &[u8]) {
+    /// Gives the next frame its place; `cache` is the one that it was pushed to.
+    pub fn append(&mut self, hash: protocol::ChunkHash, size: u32, frame: &[u8], cache: Option<CacheId>) {
         let stored_size = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let check = crc32c::crc32c(frame);
-        self.chunks.push(NewChunk { hash, offset: self.offset, stored_size, size, check, cache: None });
+        self.chunks.push(NewChunk { hash, offset: self.offset, stored_size, size, check, cache });
         self.offset += u64::from(stored_size);
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let mut layout = Layout::new();
         let mut pack = MAGIC.to_vec();
         for frame in [&b"first"[..], b"second frame"] {
-            layout.append(ChunkHash::of(frame), 100, frame);
+            layout.append(ChunkHash::of(frame), 100, frame, None);
             pack.extend_from_slice(frame);
         }
         let (trailer, size) = layout.trailer([]);
@@ -184,7 +184,8 @@ mod tests {
         let footer = Footer::decode(&pack[pack.len() - FOOTER_BYTES..]).unwrap();
         let start = usize::try_from(footer.offset).unwrap();
         let records = footer.records(&pack[start..start + footer.length as usize]).unwrap();
-        let chunks: Vec<_> = records.iter().filter_map(|r| if let Record::Chunk(c) = r { Some(*c) } else { None }).collect();
+        let chunks: Vec<_> =
+            records.iter().filter_map(|r| if let Record::Chunk(c) = r { Some(*c) } else { None }).collect();
         assert_eq!(chunks, layout.chunks);
 
         for at in start..pack.len() - FOOTER_BYTES {

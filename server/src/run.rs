@@ -154,7 +154,8 @@ impl Server {
         let Self { app, listener, tracker } = self;
         let usage = write_usage(app.clone(), soft.clone());
         let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Unread>();
-        let serving = axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
+        let serving =
+            axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
         tokio::select! {
             result = serving => result?,
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
@@ -247,6 +248,8 @@ fn settings(config: &Config) -> Settings {
         allowed_hosts: config.allowed_hosts.clone(),
         api_endpoint: config.api_endpoint.clone(),
         substituter_endpoint: config.substituter_endpoint.clone(),
+        chunking: config.chunking.0,
+        compression_level: config.compression.level,
         max_nar_info_size: config.max_nar_info_size as usize,
     }
 }

@@ -13,7 +13,7 @@ mod ticket;
 
 use std::sync::Arc;
 
-use database::{ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
+use database::{CacheId, ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
 use protocol::{ChunkHash, Clock};
 use storage::Storage;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 pub use batch::{Place, Placed, RawChunk};
 pub use committer::Records;
 pub use digest::FileDigest;
-pub use frame::{Compressor, Frame, FrameError, decompress};
+pub use frame::{Compressor, Frame, FrameError, decompress, decompress_frame};
 pub use lane::Lane;
 
 use committer::CommitRequest;
@@ -110,10 +110,10 @@ impl ChunkStore {
         Arc::new(Self { storage, database, compressor, in_flight: Arc::default(), commits, clock })
     }
 
-    /// A lane for one upload.
+    /// A lane for one upload to `cache`.
     #[must_use]
-    pub fn lane(self: &Arc<Self>) -> Arc<Lane> {
-        Lane::new(Arc::clone(self))
+    pub fn lane(self: &Arc<Self>, cache: CacheId) -> Arc<Lane> {
+        Lane::new(Arc::clone(self), cache)
     }
 
     /// Makes `records` visible, together with the frames that go with them, and says what became of each path.

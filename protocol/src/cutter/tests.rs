@@ -78,7 +78,12 @@ fn a_large_file_keeps_its_chunks_when_its_neighbours_change() {
     let names = |files: &[Vec<u8>]| cut(&nar_of(files), 8192).iter().map(|c| ChunkHash::of(c)).collect::<HashSet<_>>();
     let before = names(&[noise(1, 3000), large.clone(), noise(2, 700)]);
     let after = names(&[noise(3, 5000), large, noise(4, 100), noise(5, 90)]);
-    assert!(before.intersection(&after).count() >= 4, "{} of {} in common", before.intersection(&after).count(), before.len());
+    assert!(
+        before.intersection(&after).count() >= 4,
+        "{} of {} in common",
+        before.intersection(&after).count(),
+        before.len()
+    );
 }
 
 #[test]
@@ -94,8 +99,10 @@ fn a_changed_small_file_leaves_most_groups_alone() {
 /// Boundaries are protocol: a client and a server of different versions must cut alike.
 #[test]
 fn golden_cut_points() {
-    let files: Vec<Vec<u8>> =
-        [10, 500, 70_000, 0, 900, 1023, 1024, 3, 30_000, 8, 2000, 40, 41, 42].iter().map(|&n| noise(n, usize::try_from(n).unwrap())).collect();
+    let files: Vec<Vec<u8>> = [10, 500, 70_000, 0, 900, 1023, 1024, 3, 30_000, 8, 2000, 40, 41, 42]
+        .iter()
+        .map(|&n| noise(n, usize::try_from(n).unwrap()))
+        .collect();
     let lengths: Vec<usize> = cut(&nar_of(&files), 1 << 20).iter().map(Bytes::len).collect();
     insta::assert_snapshot!(format!("{lengths:?}"));
 }

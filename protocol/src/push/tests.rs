@@ -66,7 +66,10 @@ fn streams_that_make_no_sense_are_refused() {
     assert_eq!(read(b"FLYPUSH2", 8), Err(StreamError::Magic));
     assert_eq!(read(b"FLYPUSH1\x09", 9), Err(StreamError::Kind(9)));
     assert_eq!(read(b"FLYPUSH1\x02\xff\xff\xff\xff\x7f", 20), Err(StreamError::TooLarge(0x7_ffff_ffff)));
-    assert_eq!(read(b"FLYPUSH1\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 30), Err(StreamError::TooLarge(u64::MAX)));
+    assert_eq!(
+        read(b"FLYPUSH1\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 30),
+        Err(StreamError::TooLarge(u64::MAX))
+    );
     let whole = stream();
     for end in [0, 4, 9, 50, whole.len() - 1] {
         assert_eq!(read(&whole[..end], 64), Err(StreamError::Cut), "{end}");

@@ -1,8 +1,11 @@
 //! Who is asking, and may they.
 
-use axum::http::{HeaderMap, header};
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, header, request::Parts},
+};
 use database::Cache;
-use protocol::{CacheName, Permission};
+use protocol::{CacheName, ErrorCode, Permission};
 
 use super::ApiError;
 use crate::{
@@ -47,8 +50,27 @@ pub(super) fn own_address(app: &App, headers: &HeaderMap) -> Result<String, ApiE
     let allowed = &app.settings.allowed_hosts;
     if host.is_empty() || !host.chars().all(valid) || !(allowed.is_empty() || allowed.iter().any(|a| a == host)) {
         let message = "This server does not go by the name in the Host header.";
-        return Err(ApiError::new(protocol::ErrorCode::RequestError, message).hint("See allowed-hosts in its configuration."));
+        return Err(ApiError::new(ErrorCode::RequestError, message).hint("See allowed-hosts in its configuration."));
     }
     let scheme = text("x-forwarded-proto").filter(|&scheme| scheme == "https").unwrap_or("http");
     Ok(format!("{scheme}://{host}/"))
+}
+
+/// The cache that the path of a request names.
+pub(super) struct InPath(pub(super) CacheName);
+
+impl<S: Send + Sync> FromRequestParts<S> for InPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| malformed("The name of the cache is not UTF-8."))?;
+        let name = text.parse().map_err(|error| malformed(&format!("{text:?} is no name of a cache: {error}")))?;
+        Ok(Self(name))
+    }
+}
+
+fn malformed(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::RequestError, message)
 }

@@ -3,8 +3,8 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequestParts, Path, Request, State},
-    http::{HeaderMap, StatusCode, request::Parts},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use database::{Cache, CacheChange, NewCache};
@@ -18,7 +18,12 @@ use protocol::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, access, put::reader, substituter::done};
+use super::{
+    ApiError,
+    access::{self, InPath},
+    put::reader,
+    substituter::done,
+};
 use crate::{
     app::App,
     ingest::{PushOutcome, WireDigest},
@@ -57,8 +62,9 @@ pub(super) async fn upload_path(State(app): State<App>, request: Request) -> Res
                 from_json(header.as_bytes())?
             }
             None => {
-                return Err(bad_request("The upload has no metadata.")
-                    .hint("Send it in the header X-Attic-Nar-Info, or before the NAR with X-Attic-Nar-Info-Preamble-Size."));
+                return Err(bad_request("The upload has no metadata.").hint(
+                    "Send it in the header X-Attic-Nar-Info, or before the NAR with X-Attic-Nar-Info-Preamble-Size.",
+                ));
             }
         },
     };
@@ -91,7 +97,7 @@ pub(super) fn note_divergence(cache: &Cache, path: &StorePath) {
 }
 
 /// Parses the metadata of an upload: whatever is signed is a type by then.
-fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo, ApiError> {
+pub(super) fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo, ApiError> {
     let invalid = |what: &str, error: &dyn std::fmt::Display| {
         ApiError::new(ErrorCode::InvalidPathInfo, format!("The {what} is malformed: {error}"))
     };
@@ -102,9 +108,11 @@ fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo
     }
     let base_name = |what: &str, text: &str| text.parse::<StorePath>().map_err(|error| invalid(what, &error));
     let references = about.references.iter().map(|text| base_name("reference", text)).collect::<Result<_, _>>()?;
-    let deriver = about.deriver.as_deref().filter(|&text| text != "unknown-deriver").map(|text| {
-        store_dir.parse_path(text).or_else(|_| base_name("deriver", text))
-    });
+    let deriver = about
+        .deriver
+        .as_deref()
+        .filter(|&text| text != "unknown-deriver")
+        .map(|text| store_dir.parse_path(text).or_else(|_| base_name("deriver", text)));
     let signature = |text: &String| text.parse::<Signature>().map_err(|error| invalid("signature", &error));
     let ca = about.ca.as_deref().filter(|text| !text.is_empty());
     if about.nar_size == 0 {
@@ -116,7 +124,9 @@ fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo
         references,
         deriver: deriver.transpose()?,
         signatures: about.sigs.iter().map(signature).collect::<Result<_, _>>()?,
-        ca: ca.map(|text| text.parse::<ContentAddress>().map_err(|error| invalid("content address", &error))).transpose()?,
+        ca: ca
+            .map(|text| text.parse::<ContentAddress>().map_err(|error| invalid("content address", &error)))
+            .transpose()?,
         path,
     })
 }
@@ -212,21 +222,6 @@ pub(super) async fn destroy_cache(
     match app.database.delete_cache(&name, app.clock.now()).await? {
         true => Ok(done(StatusCode::OK)),
         false => Err(ApiError::no_such_cache()),
-    }
-}
-
-/// The cache that the path of a request names.
-pub(super) struct InPath(CacheName);
-
-impl<S: Send + Sync> FromRequestParts<S> for InPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| bad_request("The name of the cache is not UTF-8."))?;
-        let name = text.parse().map_err(|error| bad_request(&format!("{text:?} is no name of a cache: {error}")))?;
-        Ok(Self(name))
     }
 }
 

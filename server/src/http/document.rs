@@ -43,6 +43,9 @@ async fn body(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(kind)));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    headers.insert(header::CACHE_CONTROL, response::cache_control(cache.is_public, "public, max-age=3600", "private, max-age=3600"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        response::cache_control(cache.is_public, "public, max-age=3600", "private, max-age=3600"),
+    );
     Ok(response)
 }

@@ -7,7 +7,11 @@ use axum::{
 };
 use protocol::{ErrorBody, ErrorCode};
 
-use crate::{fetch::FetchError, ingest::IngestError, store::StoreError};
+use crate::{
+    fetch::FetchError,
+    ingest::{IngestError, PathRefusal},
+    store::StoreError,
+};
 
 /// An error as the client sees it.
 #[derive(Debug)]
@@ -32,14 +36,16 @@ impl ApiError {
     /// The caller may not know whether the thing exists. The same for everything, on purpose.
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(ErrorCode::Unauthorized, "Unauthorized.")
-            .hint("Log in, or put the token as the password for this host into the netrc file. An expired token is no token.")
+        Self::new(ErrorCode::Unauthorized, "Unauthorized.").hint(
+            "Log in, or put the token as the password for this host into the netrc file. An expired token is no token.",
+        )
     }
 
     /// The caller is known, and may not do this.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(ErrorCode::AccessError, "Your token does not allow this.").hint("Ask an admin for a token with the permission.")
+        Self::new(ErrorCode::AccessError, "Your token does not allow this.")
+            .hint("Ask an admin for a token with the permission.")
     }
 
     /// No such cache.
@@ -52,6 +58,11 @@ impl ApiError {
     #[must_use]
     pub fn no_such_object() -> Self {
         Self::new(ErrorCode::NoSuchObject, "The requested object does not exist.")
+    }
+
+    /// The same, for one path of many.
+    pub(super) fn into_refusal(self) -> PathRefusal {
+        PathRefusal::Error { code: self.code, message: self.message }
     }
 
     /// Something broke inside: the log has all, the client only that.
@@ -118,6 +129,8 @@ impl From<IngestError> for ApiError {
             }
             IngestError::Body(_)
             | IngestError::Compression(_)
+            | IngestError::Stream(_)
+            | IngestError::Chunk(_)
             | IngestError::Nar(_)
             | IngestError::TooLarge(_)
             | IngestError::Bomb(_)

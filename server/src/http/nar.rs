@@ -63,7 +63,8 @@ async fn file(
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     // The only version there ever is; a range of any other is answered with the whole.
     let current = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
-    let wanted = if current && method == Method::GET { range::parse(text(header::RANGE), nar.file_size) } else { Wanted::All };
+    let wanted =
+        if current && method == Method::GET { range::parse(text(header::RANGE), nar.file_size) } else { Wanted::All };
     let (status, range) = match wanted {
         Wanted::All => (StatusCode::OK, 0..nar.file_size),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),

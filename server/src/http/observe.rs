@@ -36,7 +36,12 @@ pub(super) async fn observe(State(_): State<App>, request: Request, next: Next) 
     // A name that is no cache's must not become a label either.
     let cache = response.extensions().get::<CacheLabel>().filter(|_| response.status().is_success());
     let cache = cache.map(|label| label.0.to_string()).unwrap_or_default();
-    let labels = [("method", method_label(&method).to_owned()), ("path", route.clone()), ("status", status.to_string()), ("cache", cache)];
+    let labels = [
+        ("method", method_label(&method).to_owned()),
+        ("path", route.clone()),
+        ("status", status.to_string()),
+        ("cache", cache),
+    ];
     counter!(names::HTTP_REQUESTS, &labels).increment(1);
     histogram!(names::HTTP_REQUEST_DURATION, "path" => route).record(elapsed.as_secs_f64());
     let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);

@@ -145,7 +145,10 @@ fn is_output_name(name: &str) -> bool {
 
 /// Undoes percent encoding, once; what is no text, or hides a separator, names nothing.
 fn decode(segment: &str) -> Option<String> {
-    let malformed = segment.split('%').skip(1).any(|rest| !rest.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())));
+    let malformed = segment
+        .split('%')
+        .skip(1)
+        .any(|rest| !rest.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())));
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     (!malformed && !text.contains(['/', '\0'])).then(|| text.into_owned())
 }
@@ -170,7 +173,17 @@ mod tests {
         assert_eq!(cache("/nar/abc.nar"), Some(None));
         assert_eq!(cache("/main/nar/abc.nar"), Some(Some("main".into())));
         assert_eq!(target(&format!("/main/{HASH}.narinfo?x=y")), Some(narinfo));
-        for nothing in ["", "/", "//", "/main", "/main/", "/main/x.narinfo", "/a b/nix-cache-info", "/main/../etc/passwd", "/main/nar/..%2fx.nar"] {
+        for nothing in [
+            "",
+            "/",
+            "//",
+            "/main",
+            "/main/",
+            "/main/x.narinfo",
+            "/a b/nix-cache-info",
+            "/main/../etc/passwd",
+            "/main/nar/..%2fx.nar",
+        ] {
             assert_eq!(target(nothing), None, "{nothing}");
         }
     }

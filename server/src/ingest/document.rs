@@ -50,13 +50,17 @@ impl Ingest {
     ) -> Result<(), IngestError> {
         let _permit = self.permit().await?;
         let bytes = self.read_small(body, compression, self.limits.max_document_size).await?;
-        let lane = self.store.lane();
+        let lane = self.store.lane(cache.id);
         let placed = self.store.put(&lane, pieces(&bytes), &mut FileDigest::default()).await?;
         let frames = self.store.settle(&lane, &placed).await?;
         let pointers = self.store.pointers(&placed, &frames).await?;
         let now = self.clock.now();
-        let about =
-            DocumentAbout { cache: cache.name.to_string(), kind: kind.as_str().to_owned(), name: name.clone(), at: now.0 };
+        let about = DocumentAbout {
+            cache: cache.name.to_string(),
+            kind: kind.as_str().to_owned(),
+            name: name.clone(),
+            at: now.0,
+        };
         let record = DocumentRecord { about, manifest: manifest(&placed) };
         let size = bytes.len() as u64;
         let document = NewDocument { cache: cache.id, kind, name, manifest: pointers, size, now };

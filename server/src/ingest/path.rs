@@ -1,6 +1,6 @@
 //! Pushing a path together with its NAR, as Attic's protocol does.
 
-use database::{Cache, NewPath, PathOutcome};
+use database::{Cache, CacheId, NewPath, PathOutcome};
 use formats::PathInfo;
 use sha2::{Digest, Sha256};
 
@@ -9,7 +9,7 @@ use super::{
     body::{self, fill},
     cutting::Cutting,
     decode,
-    storing::{Storing, StoredNar},
+    storing::{StoredNar, Storing},
 };
 use crate::{
     pack::PathRecord,
@@ -78,7 +78,7 @@ impl Ingest {
             let outcome = self.commit_path(cache, new).await?;
             return Ok(Pushed { outcome, file_size: None, frac_deduplicated: None });
         }
-        let stored = self.store_nar(body, Compression::None, Some((nar_hash, nar_size))).await?;
+        let stored = self.store_nar(cache.id, body, Compression::None, Some((nar_hash, nar_size))).await?;
         let frac_deduplicated = Some(stored.frac_deduplicated());
         let now = self.clock.now();
         let (frames, nar, record) = stored.ready(now).await?;
@@ -99,6 +99,7 @@ impl Ingest {
     /// Parses, cuts and stores a NAR; `expected` is what was announced of it.
     pub(super) async fn store_nar(
         &self,
+        cache: CacheId,
         body: BodyReader,
         compression: Compression,
         expected: Option<(NarHash, u64)>,
@@ -106,7 +107,7 @@ impl Ingest {
         let wire = body.wire().clone();
         let mut reader = decode(compression, body.into_reader());
         let mut cutting = Cutting::new(self.sizes);
-        let mut storing = Storing::new(std::sync::Arc::clone(&self.store));
+        let mut storing = Storing::new(std::sync::Arc::clone(&self.store), cache);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let filled = fill(&mut reader, &mut buffer).await.map_err(|error| read_error(&error))?;
@@ -189,7 +190,8 @@ impl Ingest {
         Ok(())
     }
 
-    fn path_record(&self, cache: &Cache, new: NewPathInfo) -> (NewPath, PathRecord) {
+    /// The row of a path, and the record that says the same in its pack.
+    pub(super) fn path_record(&self, cache: &Cache, new: NewPathInfo) -> (NewPath, PathRecord) {
         let now = self.clock.now();
         let info = &new.info;
         let record = PathRecord {

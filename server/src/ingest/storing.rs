@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use database::{ChunkPointer, NewNar};
+use database::{CacheId, ChunkPointer, NewNar};
 use formats::{FileHash, NarHash};
 use protocol::{Manifest, Timestamp};
 use tokio::task::JoinHandle;
@@ -34,18 +34,18 @@ pub(super) struct Storing {
 
 /// A NAR whose chunks all have their places; nothing of it is visible yet.
 pub(super) struct StoredNar {
-    store: Arc<ChunkStore>,
-    lane: Arc<Lane>,
-    chunks: Vec<Placed>,
-    listing: Option<Vec<Placed>>,
-    digest: FileDigest,
+    pub(super) store: Arc<ChunkStore>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) chunks: Vec<Placed>,
+    pub(super) listing: Option<Vec<Placed>>,
+    pub(super) digest: FileDigest,
     pub(super) nar_hash: NarHash,
     pub(super) nar_size: u64,
 }
 
 impl Storing {
-    pub(super) fn new(store: Arc<ChunkStore>) -> Self {
-        let lane = store.lane();
+    pub(super) fn new(store: Arc<ChunkStore>, cache: CacheId) -> Self {
+        let lane = store.lane(cache);
         let digest = Some(FileDigest::default());
         Self { store, lane, batch: Vec::new(), batch_bytes: 0, running: None, placed: Vec::new(), digest }
     }
@@ -119,13 +119,19 @@ impl StoredNar {
     /// The share of the NAR that was there already, from 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share to show to people")]
     pub(super) fn frac_deduplicated(&self) -> f64 {
-        let known = self.chunks.iter().filter(|c| !matches!(c.place, Place::New)).map(|c| u64::from(c.size)).sum::<u64>();
+        let known =
+            self.chunks.iter().filter(|c| !matches!(c.place, Place::New)).map(|c| u64::from(c.size)).sum::<u64>();
         if self.nar_size == 0 { 0.0 } else { known as f64 / self.nar_size as f64 }
+    }
+
+    /// Every chunk of the NAR, and then of its listing.
+    pub(super) fn placed(&self) -> impl Iterator<Item = &Placed> {
+        self.chunks.iter().chain(self.listing.iter().flatten())
     }
 
     /// What to commit: the frames that wait in memory, and the rows that refer to them.
     pub(super) async fn ready(self, now: Timestamp) -> Result<(Vec<Frame>, NewNar, NarRecord), IngestError> {
-        let all: Vec<Placed> = self.chunks.iter().chain(self.listing.iter().flatten()).cloned().collect();
+        let all: Vec<Placed> = self.placed().cloned().collect();
         let frames = self.store.settle(&self.lane, &all).await?;
         let store = Arc::clone(&self.store);
         let (nar, record) = self.rows(&store, &frames, now).await?;
@@ -139,7 +145,7 @@ impl StoredNar {
         frames: &[Frame],
         now: Timestamp,
     ) -> Result<(NewNar, NarRecord), IngestError> {
-        let all: Vec<Placed> = self.chunks.iter().chain(self.listing.iter().flatten()).cloned().collect();
+        let all: Vec<Placed> = self.placed().cloned().collect();
         let mut pointers = store.pointers(&all, frames).await?;
         let listing = self.listing.as_ref().map(|_| pointers.split_off(self.chunks.len()));
         let (file_hash, file_size) = match self.digest.finish() {

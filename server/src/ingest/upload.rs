@@ -25,7 +25,7 @@ impl Ingest {
     pub async fn put_nar(&self, cache: &Cache, put: PutNar, body: BodyReader) -> Result<(), IngestError> {
         let _permit = self.permit().await?;
         let wire = body.wire().clone();
-        let stored = self.store_nar(body, put.compression, None).await?;
+        let stored = self.store_nar(cache.id, body, put.compression, None).await?;
         let file_hash = wire.hash().ok_or(IngestError::File { what: "hash" })?;
         if put.file_hash.is_some_and(|expected| expected != file_hash) {
             return Err(IngestError::File { what: "hash" });

@@ -86,7 +86,11 @@ impl ChunkStore {
         digest: &mut FileDigest,
     ) -> Result<Vec<Placed>, StoreError> {
         let placed = self.place(lane, chunks).await?;
-        Ok(placed.into_iter().inspect(|(_, frame)| digest.feed_or_skip(frame.as_ref())).map(|(placed, _)| placed).collect())
+        Ok(placed
+            .into_iter()
+            .inspect(|(_, frame)| digest.feed_or_skip(frame.as_ref()))
+            .map(|(placed, _)| placed)
+            .collect())
     }
 
     /// Finds or stores the chunks of a batch, in order; gives the frame of each, unless somebody else is storing it.
@@ -110,7 +114,7 @@ impl ChunkStore {
                 Decision::Known(location, frame) => (Place::Known(location.id), Some(frame)),
                 Decision::New(reservation) => {
                     let bytes = chunk.frame.or_else(|| frames.next()).unwrap_or_default();
-                    fresh.push(Frame { size, bytes: bytes.clone(), reservation });
+                    fresh.push(Frame { size, cache: lane.cache(), bytes: bytes.clone(), reservation });
                     (Place::New, Some(bytes))
                 }
                 Decision::InFlight(ticket) => (Place::InFlight(ticket), None),

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::BytesMut;
-use database::{ChunkId, ChunkPointer, Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome};
+use database::{
+    ChunkId, ChunkPointer, Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome,
+};
 use protocol::ChunkHash;
 use storage::Storage;
 use tokio::sync::{mpsc, oneshot};
@@ -132,7 +134,7 @@ async fn write_pack(storage: &dyn Storage, group: &[CommitRequest]) -> Result<Ne
     let mut body = BytesMut::with_capacity(group.iter().map(CommitRequest::bytes).sum::<usize>() + (4 << 10));
     body.extend_from_slice(pack::MAGIC);
     for frame in group.iter().flat_map(|request| &request.frames) {
-        layout.append(frame.hash(), frame.size, &frame.bytes);
+        layout.append(frame.hash(), frame.size, &frame.bytes, Some(frame.cache));
         body.extend_from_slice(&frame.bytes);
     }
     let (trailer, size) = layout.trailer(group.iter().flat_map(|request| request.records.records()));

@@ -3,6 +3,7 @@
 use std::{io, sync::Mutex};
 
 use bytes::Bytes;
+use database::CacheId;
 use protocol::ChunkHash;
 
 use super::ticket::Reservation;
@@ -12,6 +13,8 @@ use super::ticket::Reservation;
 pub struct Frame {
     /// The length of the chunk, uncompressed, in bytes.
     pub size: u32,
+    /// The cache that it is pushed to.
+    pub cache: CacheId,
     /// One zstd frame.
     pub bytes: Bytes,
     /// The claim to store this chunk; if it is dropped unsettled, whoever waits for the chunk is told.
@@ -89,9 +92,44 @@ pub fn decompress(frame: &[u8], size: u32) -> Result<Vec<u8>, FrameError> {
     if chunk.len() == size as usize { Ok(chunk) } else { Err(FrameError::Decompression) }
 }
 
+/// Undoes compression that was done elsewhere: the bytes must be exactly one zstd frame that says its size, so that frames one
+/// after the other are what Nix reads.
+///
+/// # Errors
+/// If they are anything else.
+pub fn decompress_frame(frame: &[u8], size: u32) -> Result<Vec<u8>, FrameError> {
+    let whole = zstd::zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());
+    let says = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten() == Some(u64::from(size));
+    // A skippable frame is one that has another magic.
+    if whole && says && frame.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        decompress(frame, size)
+    } else {
+        Err(FrameError::Decompression)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_whole_frame_will_do() {
+        let frame = Compressor::new(3).compress(&[5; 1000]).unwrap();
+        assert_eq!(decompress_frame(&frame, 1000).unwrap(), [5; 1000]);
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0][..], &frame].concat();
+        let unsized_frame = zstd::stream::encode_all(&[5; 1000][..], 3).unwrap();
+        for bad in [
+            &frame[..frame.len() - 1],
+            &[&frame[..], &frame].concat(),
+            &[&frame[..], b"x"].concat(),
+            &skippable,
+            &unsized_frame,
+            b"",
+        ] {
+            assert_eq!(decompress_frame(bad, 1000), Err(FrameError::Decompression));
+        }
+        assert_eq!(decompress_frame(&frame, 999), Err(FrameError::Decompression));
+    }
 
     #[test]
     fn frames_decompress_alone_and_together() {

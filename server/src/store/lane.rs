@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use bytes::{Bytes, BytesMut};
-use database::{Commit, NewPack, PackName};
+use database::{CacheId, Commit, NewPack, PackName};
 use tokio::sync::Mutex;
 
 use super::{ChunkStore, Frame, Records, StoreError, ticket::Reservation};
@@ -24,6 +24,7 @@ const PACK_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Lane {
     store: Arc<ChunkStore>,
+    cache: CacheId,
     waiting: Mutex<Waiting>,
     /// Another upload waits for a chunk of this lane.
     hurried: AtomicBool,
@@ -44,8 +45,13 @@ struct OpenPack {
 }
 
 impl Lane {
-    pub(super) fn new(store: Arc<ChunkStore>) -> Arc<Self> {
-        Arc::new(Self { store, waiting: Mutex::default(), hurried: AtomicBool::new(false) })
+    pub(super) fn new(store: Arc<ChunkStore>, cache: CacheId) -> Arc<Self> {
+        Arc::new(Self { store, cache, waiting: Mutex::default(), hurried: AtomicBool::new(false) })
+    }
+
+    /// The cache that is pushed to.
+    pub(super) fn cache(&self) -> CacheId {
+        self.cache
     }
 
     /// Takes the next frames, in order.
@@ -109,7 +115,7 @@ impl Lane {
         };
         for frame in frames {
             body.extend_from_slice(&frame.bytes);
-            open.layout.append(frame.hash(), frame.size, &frame.bytes);
+            open.layout.append(frame.hash(), frame.size, &frame.bytes, Some(frame.cache));
             open.reservations.push(frame.reservation);
         }
         let written = open.write(body.freeze()).await;
