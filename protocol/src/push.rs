@@ -31,7 +31,9 @@ pub const CONTENT_TYPE: &str = "application/x-flywheel-push";
 pub const MAX_ASKED: usize = 16 << 10;
 /// The largest payload of a path: a manifest of some hundred thousand chunks.
 pub const MAX_PATH_BYTES: usize = 16 << 20;
-/// The largest payload of a chunk: a chunk of 16 MiB that does not compress.
+/// The largest chunk, uncompressed, in bytes: the largest that any [`ChunkSizes`] cut.
+pub const MAX_CHUNK_SIZE: u32 = 16 << 20;
+/// The largest payload of a chunk: a chunk of [`MAX_CHUNK_SIZE`] that does not compress.
 pub const MAX_CHUNK_BYTES: usize = (16 << 20) + (128 << 10);
 
 const PATH: u8 = 1;
@@ -229,6 +231,10 @@ impl ChunkMessage {
         payload.advance(32);
         let mut input = &payload[..];
         let size = read_varint(&mut input).and_then(|n| u32::try_from(n).ok()).ok_or_else(cut)?;
+        // A few kilobytes of zstd can say that they are gigabytes: nobody is to make room for those.
+        if size > MAX_CHUNK_SIZE {
+            return Err(StreamError::TooLarge(size.into()));
+        }
         let head = payload.len() - input.len();
         payload.advance(head);
         Ok(Self { hash, size, frame: payload })

@@ -70,6 +70,9 @@ fn streams_that_make_no_sense_are_refused() {
         read(b"FLYPUSH1\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 30),
         Err(StreamError::TooLarge(u64::MAX))
     );
+    let bomb = ChunkMessage { size: MAX_CHUNK_SIZE + 1, ..chunk(50) };
+    let bomb = [&MAGIC[..], &bomb.encode_head(), &bomb.frame].concat();
+    assert_eq!(read(&bomb, 64), Err(StreamError::TooLarge(u64::from(MAX_CHUNK_SIZE) + 1)));
     let whole = stream();
     for end in [0, 4, 9, 50, whole.len() - 1] {
         assert_eq!(read(&whole[..end], 64), Err(StreamError::Cut), "{end}");
