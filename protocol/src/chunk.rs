@@ -139,7 +139,7 @@ impl ChunkSizes {
 impl Default for ChunkSizes {
     /// The sizes chosen from the table in docs/performance.md.
     fn default() -> Self {
-        Self { nar_size_threshold: 64 << 10, min_size: 64 << 10, avg_size: 512 << 10, max_size: 2 << 20 }
+        Self { nar_size_threshold: 64 << 10, min_size: 16 << 10, avg_size: 1 << 20, max_size: 4 << 20 }
     }
 }
 

@@ -100,7 +100,7 @@ mod tests {
         let (chunking, _) = complete("min-size = 65536\navg-size = 16384");
         assert_eq!(
             chunking.unwrap_err().to_string(),
-            "[chunking]: chunk sizes must ascend: min-size 65536 <= avg-size 16384 <= max-size 2097152"
+            "[chunking]: chunk sizes must ascend: min-size 65536 <= avg-size 16384 <= max-size 4194304"
         );
     }
 }

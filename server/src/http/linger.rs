@@ -20,6 +20,7 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{ConnectInfo, Request, connect_info::Connected},
+    http::{HeaderValue, Version, header},
     middleware::Next,
     response::Response,
     serve::{IncomingStream, Listener},
@@ -59,6 +60,16 @@ impl Listener for LingeringListener {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unread(Arc<AtomicBool>);
 
+impl Unread {
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 impl Connected<IncomingStream<'_, LingeringListener>> for Unread {
     fn connect_info(stream: IncomingStream<'_, LingeringListener>) -> Self {
         stream.io().unread.clone()
@@ -70,12 +81,19 @@ pub(super) async fn watch(request: Request, next: Next) -> Response {
     let Some(ConnectInfo(unread)) = request.extensions().get::<ConnectInfo<Unread>>().cloned() else {
         return next.run(request).await;
     };
-    next.run(request.map(|body| Body::new(Watched { body, ended: false, unread }))).await
+    let body = unread.clone();
+    let is_http1 = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request.map(|inner| Body::new(Watched { inner, ended: false, unread: body }))).await;
+    if is_http1 && unread.is_set() {
+        // There will be no other answer on this connection: the client is to ask on another one.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// A body that tells when it is given up.
 struct Watched {
-    body: Body,
+    inner: Body,
     ended: bool,
     unread: Unread,
 }
@@ -85,24 +103,24 @@ impl http_body::Body for Watched {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         self.ended |= frame.is_none();
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.inner.size_hint()
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if !self.ended && !self.body.is_end_stream() {
-            self.unread.0.store(true, Ordering::Release);
+        if !self.ended && !self.inner.is_end_stream() {
+            self.unread.set();
         }
     }
 }
@@ -156,7 +174,7 @@ impl AsyncWrite for Lingering {
                 closing.insert(Closing { idle: Box::pin(sleep(IDLE)), longest: Box::pin(sleep(LONGEST)) })
             }
         };
-        if !unread.0.load(Ordering::Acquire) {
+        if !unread.is_set() {
             return Poll::Ready(Ok(()));
         }
         let mut space = [0; 16 << 10];
