@@ -1,5 +1,7 @@
 //! The command line.
 
+mod watch;
+
 use std::{
     ffi::OsStr,
     num::{NonZeroU32, NonZeroUsize},
@@ -9,6 +11,8 @@ use std::{
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub(crate) use watch::{PostBuildHook, Stop, WatchExec, WatchStore, WatchStoreVerb, Watching};
 
 /// Pushes store paths to a binary cache, and administers caches.
 #[derive(Debug, Parser)]
@@ -26,6 +30,9 @@ pub(crate) enum Command {
     Login(Login),
     Use(Use),
     Push(Push),
+    WatchStore(WatchStore),
+    WatchExec(WatchExec),
+    PostBuildHook(PostBuildHook),
     /// Administer caches.
     #[command(subcommand)]
     Cache(Cache),
@@ -221,6 +228,17 @@ mod tests {
             "attic push main /nix/store/x --ignore-upstream-cache-filter --force-preamble --quiet",
             "attic push main /nix/store/x --jobs 3 --dry-run --explain --json",
             "attic use ci:main",
+            "attic watch-store main",
+            "attic watch-store ci:main -j 8 --ignore-upstream-cache-filter --pid-file /tmp/pid",
+            "attic watch-store main --since 10min --drain-timeout 5min --json",
+            "attic watch-store main --since-start-of 1 --exit-with-pid 1",
+            "attic watch-store",
+            "attic watch-store stop",
+            "attic watch-store stop --pid-file /tmp/pid",
+            "attic watch-store stop main --queue-dir /tmp/queue",
+            "attic watch-exec main -- nix build -L",
+            "attic watch-exec -- nix-build",
+            "attic post-build-hook main",
             "attic cache create main --public --priority 30 --upstream-cache-key-name a --upstream-cache-key-name b",
             "attic cache configure ci:main --private --retention-period 30days",
             "attic cache info main",
@@ -244,6 +262,10 @@ mod tests {
             "attic cache configure main --retention-period 1day --reset-retention-period",
             "attic cache configure main --retention-period soon",
             "attic push main x -j 0",
+            "attic watch-store main --since tomorrow",
+            "attic watch-store main --since now --since-start-of 1",
+            "attic watch-exec main",
+            "attic watch-exec main nix build",
             "attic frobnicate",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -3,8 +3,12 @@
 mod cache;
 mod completions;
 mod login;
+mod post_build_hook;
 mod push;
 mod use_cache;
+mod watch;
+mod watch_exec;
+mod watch_store;
 
 use crate::{
     cli::{Cache, Command},
@@ -21,6 +25,12 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, Failure> {
     let done = match command {
         Command::Push(push) => return push::run(push, &environment, printer).await,
+        Command::WatchStore(given) => return watch_store::run(given, &environment, printer).await,
+        Command::WatchExec(given) => return watch_exec::run(given, &environment, printer).await,
+        Command::PostBuildHook(hook) => {
+            post_build_hook::run(&hook, &environment, printer);
+            Ok(())
+        }
         Command::Login(login) => login::run(&login, &environment, printer),
         Command::Use(given) => use_cache::run(&given, &environment, printer).await,
         Command::Cache(Cache::Create(create)) => cache::create(create, &environment, printer).await,

@@ -9,6 +9,8 @@ use crate::output::{ExitStatus, Failure};
 pub(crate) struct Environment {
     /// `XDG_CONFIG_HOME`, or `.config` in the home folder.
     pub(crate) config_home: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, or `.local/state` in the home folder.
+    pub(crate) state_home: Option<PathBuf>,
     pub(crate) working_dir: PathBuf,
     /// `ATTIC_SERVER`: a server's address.
     pub(crate) server: Option<String>,
@@ -22,6 +24,10 @@ pub(crate) struct Environment {
     pub(crate) nix_store_dir: Option<String>,
     /// `NIX_REMOTE`.
     pub(crate) nix_remote: Option<String>,
+    /// `FLYWHEEL_QUEUE_DIR`: where a watcher's queue is.
+    pub(crate) queue_dir: Option<PathBuf>,
+    /// `OUT_PATHS`: what Nix tells its post-build hook.
+    pub(crate) out_paths: Option<String>,
 }
 
 impl Environment {
@@ -40,6 +46,9 @@ impl Environment {
             config_home: path("XDG_CONFIG_HOME")
                 .filter(|path| path.is_absolute())
                 .or_else(|| Some(path("HOME")?.join(".config"))),
+            state_home: path("XDG_STATE_HOME")
+                .filter(|path| path.is_absolute())
+                .or_else(|| Some(path("HOME")?.join(".local/state"))),
             working_dir,
             server: text("ATTIC_SERVER")?,
             cache: text("ATTIC_CACHE")?,
@@ -47,6 +56,8 @@ impl Environment {
             token_file: path("ATTIC_TOKEN_FILE"),
             nix_store_dir: text("NIX_STORE_DIR")?,
             nix_remote: text("NIX_REMOTE")?,
+            queue_dir: path("FLYWHEEL_QUEUE_DIR"),
+            out_paths: text("OUT_PATHS")?,
         })
     }
 

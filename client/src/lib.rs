@@ -17,6 +17,7 @@ pub mod program;
 pub mod push;
 pub mod report;
 pub mod retry;
+pub mod watch;
 
 mod cli;
 mod commands;

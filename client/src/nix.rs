@@ -6,12 +6,16 @@ mod path_info;
 mod place;
 mod resolve;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use formats::{PathInfo, StoreDir, StorePath};
+use protocol::Timestamp;
 
 pub use command::CommandStore;
-pub use dump::{DumpError, dump};
+pub use dump::{DumpError, dump, dump_through};
 pub use path_info::{PathInfoError, parse_path_infos};
 pub use place::{StorePlace, StorePlaceError};
 pub use resolve::{ResolveError, resolve};
@@ -35,8 +39,17 @@ pub trait LocalStore: Send + Sync {
     /// A path is not valid in this store, or Nix cannot be asked.
     fn path_infos(&self, paths: &BTreeSet<StorePath>) -> Result<Vec<PathInfo>, StoreError>;
 
+    /// Those of `paths` that are valid, each with the time since when, if Nix tells.
+    ///
+    /// # Errors
+    /// Nix cannot be asked.
+    fn registrations(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, Option<Timestamp>>, StoreError>;
+
     /// Where the contents of `path` lie on this machine, which need not be under the store dir.
     fn contents(&self, path: &StorePath) -> PathBuf;
+
+    /// The folder on this machine in which the contents of all paths lie.
+    fn folder(&self) -> &Path;
 }
 
 /// The local store could not answer.

@@ -11,18 +11,28 @@ use std::{
 /// How the program ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    Ok = 0,
-    Failed = 1,
-    Usage = 2,
+    Ok,
+    Failed,
+    Usage,
     /// Some paths are in the cache, others are not.
-    Partly = 3,
-    NotAllowed = 4,
-    Unreachable = 5,
+    Partly,
+    NotAllowed,
+    Unreachable,
+    /// That of a command that was run.
+    Command(u8),
 }
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
-        Self::from(status as u8)
+        Self::from(match status {
+            ExitStatus::Ok => 0,
+            ExitStatus::Failed => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::Partly => 3,
+            ExitStatus::NotAllowed => 4,
+            ExitStatus::Unreachable => 5,
+            ExitStatus::Command(code) => code,
+        })
     }
 }
 

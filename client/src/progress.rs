@@ -24,6 +24,11 @@ pub(crate) fn reporter(printer: Printer) -> Arc<dyn Reporter> {
     if printer.shows_bars() { Arc::new(Bars::new()) } else { Arc::new(Lines(printer)) }
 }
 
+/// Lines, whoever watches.
+pub(crate) fn lines(printer: Printer) -> Arc<dyn Reporter> {
+    Arc::new(Lines(printer))
+}
+
 /// One line for each path that ends.
 ///
 /// Scripts count the lines with the word `pushed`: there is exactly one for each path that was.

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use formats::{PathInfo, StoreDir, StorePath};
+use protocol::Timestamp;
 
-use super::{LocalStore, PathInfoError, StoreError, StorePlace, parse_path_infos};
+use super::{LocalStore, PathInfoError, StoreError, StorePlace, parse_path_infos, path_info::parse_registrations};
 
 /// How many bytes of store paths one command is given; far below what any kernel allows for arguments and environment.
 const MAX_ARGUMENT_BYTES: usize = 100 << 10;
@@ -43,7 +44,7 @@ impl CommandStore {
         for (kind, paths) in [(Some("--derivation"), derivations), (None, others)] {
             let options: Vec<&str> = recursive.then_some("--recursive").into_iter().chain(kind).collect();
             for batch in batches(&paths, MAX_ARGUMENT_BYTES, self.place.store_dir()) {
-                for info in self.path_info(&options, &batch)? {
+                for info in self.path_info(&options, &batch, parse_path_infos)? {
                     known.insert(info.path.clone(), info);
                 }
             }
@@ -51,8 +52,13 @@ impl CommandStore {
         Ok(known.into_values().collect())
     }
 
-    /// Runs `nix path-info` once.
-    fn path_info(&self, options: &[&str], paths: &[String]) -> Result<Vec<PathInfo>, StoreError> {
+    /// Runs `nix path-info` once and reads its answer with `parse`.
+    fn path_info<T>(
+        &self,
+        options: &[&str],
+        paths: &[String],
+        parse: fn(&[u8], &StoreDir) -> Result<T, PathInfoError>,
+    ) -> Result<T, StoreError> {
         let base = ["--extra-experimental-features", "nix-command", "path-info", "--offline", "--json"];
         let command = || format!("{} path-info {}", self.program.display(), options.join(" ")).trim_end().to_owned();
         let start = |source| StoreError::Start { program: self.program.clone(), source };
@@ -70,7 +76,7 @@ impl CommandStore {
         if !output.status.success() {
             return Err(failure(command(), &String::from_utf8_lossy(&output.stderr)));
         }
-        parse_path_infos(&output.stdout, self.place.store_dir()).map_err(|error| match error {
+        parse(&output.stdout, self.place.store_dir()).map_err(|error| match error {
             PathInfoError::NotValid(path) => StoreError::NotValid(path),
             source => StoreError::Answer { command: command(), source: Box::new(source) },
         })
@@ -94,8 +100,24 @@ impl LocalStore for CommandStore {
         self.ask(false, paths)
     }
 
+    fn registrations(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, Option<Timestamp>>, StoreError> {
+        let (derivations, others): (Vec<&StorePath>, Vec<&StorePath>) =
+            paths.iter().partition(|path| path.is_derivation());
+        let mut registered = BTreeMap::new();
+        for (options, paths) in [(&["--derivation"][..], derivations), (&[], others)] {
+            for batch in batches(&paths, MAX_ARGUMENT_BYTES, self.place.store_dir()) {
+                registered.extend(self.path_info(options, &batch, parse_registrations)?);
+            }
+        }
+        Ok(registered)
+    }
+
     fn contents(&self, path: &StorePath) -> PathBuf {
         self.place.contents(path)
+    }
+
+    fn folder(&self) -> &Path {
+        self.place.folder()
     }
 }
 

@@ -4,9 +4,13 @@
 //! under `info` beside a `version`, with base names for paths and structured hashes, content addresses and signatures. A path that
 //! is not valid has `"valid": false`, or `null` for its info. All are read alike: each place takes any of its spellings.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use formats::{ContentAddressError, Hash, HashError, NarHash, PathInfo, StoreDir, StorePath, StorePathError};
+use protocol::Timestamp;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -69,6 +73,19 @@ pub fn parse_path_infos(json: &[u8], store_dir: &StoreDir) -> Result<Vec<PathInf
         .collect()
 }
 
+/// Reads the same output only for which paths are valid, and since when.
+///
+/// # Errors
+/// It is not such output.
+pub(super) fn parse_registrations(
+    json: &[u8],
+    store_dir: &StoreDir,
+) -> Result<BTreeMap<StorePath, Option<Timestamp>>, PathInfoError> {
+    let Answer(entries) = serde_json::from_slice(json)?;
+    let valid = entries.into_iter().filter_map(|(path, raw)| Some((path, raw?.registration_time.map(Timestamp))));
+    valid.map(|(path, registered)| Ok((store_path(&path, store_dir)?, registered))).collect()
+}
+
 /// Paths with what is said of them; nothing for those that are not valid.
 struct Answer(Vec<(String, Option<RawInfo>)>);
 
@@ -122,6 +139,7 @@ struct RawInfo {
     #[serde(default)]
     signatures: Vec<RawSignature>,
     ca: Option<RawContentAddress>,
+    registration_time: Option<i64>,
 }
 
 /// A hash: SRI, or its parts.

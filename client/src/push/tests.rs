@@ -1,11 +1,12 @@
 use std::{
-    collections::BTreeSet,
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use formats::{NarHash, PathInfo, StoreDir, StorePath};
+use protocol::Timestamp;
 
 use super::{plan::tests::info, *};
 use crate::{
@@ -54,8 +55,17 @@ impl LocalStore for FakeStore {
         Ok(self.infos.iter().filter(|info| paths.contains(&info.path)).cloned().collect())
     }
 
+    fn registrations(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, Option<Timestamp>>, StoreError> {
+        let infos = self.infos.iter().filter(|info| paths.contains(&info.path));
+        Ok(infos.map(|info| (info.path.clone(), None)).collect())
+    }
+
     fn contents(&self, path: &StorePath) -> PathBuf {
         self.folder.path().join(path.to_string())
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
