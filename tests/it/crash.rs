@@ -3,4 +3,6 @@
 mod damage;
 mod drain;
 mod duplicates;
+mod first_start;
 mod kill;
+mod stalled;

@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod half_push;
 mod http;
 mod nar;
 pub(crate) mod nix;
@@ -20,11 +21,12 @@ mod pull;
 mod seed;
 mod server;
 
+pub(crate) use half_push::HalfPush;
 pub(crate) use http::{Answer, Http, answer, try_answer};
 pub(crate) use nar::{Node, TestPath};
 pub(crate) use pull::{Pulled, compress, decompress};
 pub(crate) use seed::Seed;
-pub(crate) use server::{Builder, Server};
+pub(crate) use server::Server;
 
 /// The harness itself: a server lives through all that tests do to it.
 #[tokio::test]

@@ -1,44 +1,6 @@
 //! SIGTERM: what is in flight may end, what stands still may not hold the server up.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
-use protocol::attic::NAR_INFO_HEADER;
-
-use crate::harness::{Server, TestPath};
-
-/// A push by hand that stops after half of the body.
-struct HalfPush {
-    stream: TcpStream,
-    rest: Vec<u8>,
-}
-
-impl HalfPush {
-    fn start(server: &Server, path: &TestPath) -> Self {
-        let about = serde_json::to_string(&path.upload_info("main")).unwrap();
-        let head = format!(
-            "PUT /_api/v1/upload-path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
-             {NAR_INFO_HEADER}: {about}\r\nContent-Length: {}\r\n\r\n",
-            server.token(&[]),
-            path.nar.len(),
-        );
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        let (half, rest) = path.nar.split_at(path.nar.len() / 2);
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(half).unwrap();
-        Self { stream, rest: rest.to_vec() }
-    }
-
-    /// Sends the rest and returns what the server answers.
-    fn finish(mut self) -> String {
-        self.stream.write_all(&self.rest).unwrap();
-        let mut answer = String::new();
-        self.stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
+use crate::harness::{HalfPush, Server, TestPath};
 
 /// Waits until the server has logged that it is stopping.
 async fn until_stopping(server: &Server) {

@@ -126,7 +126,7 @@ async fn check(http: &Http, pushes: &[Arc<Push>], acknowledged: &BTreeSet<String
                 whole += 1;
             }
             Pulled::Absent => {
-                assert!(!acknowledged.contains(&hash), "{} was acknowledged and is gone", push.path.info.path)
+                assert!(!acknowledged.contains(&hash), "{} was acknowledged and is gone", push.path.info.path);
             }
             Pulled::Broken(why) => panic!("half visible: {why}"),
         }
@@ -151,7 +151,7 @@ async fn kills_at_random_moments_lose_nothing() {
             queue.lock().unwrap().extend(pushes.iter().cloned());
         }
         let workers = start(&queue, &acknowledged, &http);
-        tokio::time::sleep(Duration::from_millis(seed.in_range(0..150) as u64)).await;
+        tokio::time::sleep(Duration::from_millis(seed.in_range(0..300) as u64)).await;
         server.kill9();
         kills += 1;
         workers.join_all().await;

@@ -105,15 +105,6 @@ impl Http {
         let _ = stream.read_to_end(&mut answer);
         answer
     }
-
-    /// GETs a path that a proper client would tidy up or refuse to send, and returns the status.
-    pub(crate) fn raw_get(&self, path: &str) -> StatusCode {
-        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n");
-        let answer = self.raw(head.as_bytes());
-        let status = answer.get(9..12).unwrap_or_else(|| panic!("no answer to GET {path}"));
-        StatusCode::from_bytes(status).unwrap()
-    }
 }
 
 impl Answer {
@@ -129,12 +120,6 @@ impl Answer {
     /// A header's value; empty if there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The stable name of the error that the body tells.
-    #[track_caller]
-    pub(crate) fn error_code(&self) -> String {
-        self.json()["error"].as_str().unwrap_or_else(|| panic!("no error code: {self:?}")).to_owned()
     }
 
     /// Itself, if the status is this one.

@@ -177,7 +177,7 @@ fn text(seed: &mut Seed, len: usize) -> Vec<u8> {
         text.extend_from_slice(seed.pick(&WORDS).as_bytes());
         text.push(b' ');
         if seed.in_range(0..6) == 0 {
-            text.extend_from_slice(format!("x{:x} ", seed.number() as u16).as_bytes());
+            text.extend_from_slice(format!("x{:x} ", seed.in_range(0..1 << 16)).as_bytes());
         }
     }
     text.truncate(len);

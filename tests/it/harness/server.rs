@@ -22,7 +22,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_server-under-test");
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     config: Option<String>,
-    options: Vec<String>,
 }
 
 impl Builder {
@@ -33,22 +32,20 @@ impl Builder {
         self
     }
 
-    /// Adds an option to the command line.
-    #[must_use]
-    pub(crate) fn option(mut self, option: impl Into<String>) -> Self {
-        self.options.push(option.into());
-        self
-    }
-
     /// Starts the server, which has a public cache `main` from its first start, and waits until it answers.
     pub(crate) fn start(self) -> Server {
+        let mut server = self.stopped();
+        server.start();
+        server
+    }
+
+    /// The server before its first start.
+    pub(crate) fn stopped(self) -> Server {
         let folder = tempfile::Builder::new().prefix("flywheel-it-").tempdir_in("/tmp").unwrap();
         if let Some(config) = &self.config {
             fs::write(folder.path().join("server.toml"), config).unwrap();
         }
-        let mut server = Server { folder, address: None, child: None, builder: self };
-        server.start();
-        server
+        Server { folder, address: None, child: None, builder: self }
     }
 }
 
@@ -192,7 +189,7 @@ impl Server {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
-    /// Starts it again on the same data and the same port; kills it first if it still runs.
+    /// Starts it, again on the same data and the same port if it ran before; kills it first if it still runs.
     pub(crate) fn restart(&mut self) {
         self.kill9();
         self.start();
@@ -230,7 +227,7 @@ impl Server {
         if self.builder.config.is_some() {
             command.args(["--init-cache", "main", "--public"]);
         }
-        command.args(&self.builder.options).stdout(Stdio::null()).stderr(log);
+        command.stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
 
