@@ -2,9 +2,12 @@
 
 mod body;
 mod error;
+mod native;
+mod traffic;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
 use formats::StorePathHash;
 use protocol::{
     CacheName,
@@ -21,6 +24,8 @@ use crate::retry::{Again, RetryPolicy, Retryable, retry};
 
 pub use body::{NarBody, Pace};
 pub use error::{ApiError, Refusal};
+pub use native::PushSupport;
+pub use traffic::Traffic;
 
 /// How many hash parts one question holds; a server's limit on bodies is far above what these need.
 const HASHES_PER_QUESTION: usize = 10_000;
@@ -74,6 +79,7 @@ pub enum MetadataStyle {
 pub struct Api {
     http: reqwest::Client,
     settings: Settings,
+    traffic: traffic::Counter,
 }
 
 impl Api {
@@ -100,7 +106,13 @@ impl Api {
             Err(_) if settings.endpoint.scheme() == "http" => builder().tls_certs_only([]).build(),
             built => built,
         };
-        Ok(Self { http: http.map_err(ApiError::Setup)?, settings })
+        Ok(Self { http: http.map_err(ApiError::Setup)?, settings, traffic: traffic::Counter::default() })
+    }
+
+    /// What has been sent so far, by this value and by those made from it.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.total()
     }
 
     /// The server that is talked to.
@@ -115,6 +127,11 @@ impl Api {
         &self.settings.retry
     }
 
+    /// Counts bytes of a body that the caller streams.
+    pub(crate) fn count_sent(&self, bytes: u64) {
+        self.traffic.sent(bytes);
+    }
+
     /// The same server under the address that its cache configuration names, or why that address is not used.
     ///
     /// # Errors
@@ -125,7 +142,7 @@ impl Api {
         if downgrade || !matches!(url.scheme(), "http" | "https") {
             return Err(endpoint);
         }
-        Ok(Self { http: self.http.clone(), settings: Settings { endpoint: url, ..self.settings.clone() } })
+        Ok(Self { settings: Settings { endpoint: url, ..self.settings.clone() }, ..self.clone() })
     }
 
     /// The configuration of a cache.
@@ -201,6 +218,7 @@ impl Api {
             (info.nar_size + metadata.len() as u64, Some(metadata.into()))
         };
         let (body, mut pace) = nar.into_body(preamble);
+        self.traffic.request();
         let answer = async {
             let response = request.header(header::CONTENT_LENGTH, length).body(body).send().await;
             self.answer(&url, response).await
@@ -208,7 +226,7 @@ impl Api {
         let limit = self.settings.stall_timeout;
         let answer = tokio::select! {
             answer = answer => answer?,
-            () = pace.stalled(limit) => return Err(ApiError::Stalled { url, limit }),
+            () = pace.stalled(limit, &|| Duration::ZERO) => return Err(ApiError::Stalled { url, limit }),
         };
         parse(&url, &answer)
     }
@@ -243,13 +261,29 @@ impl Api {
         repeat: Repeat,
     ) -> Result<Vec<u8>, ApiError> {
         let url = self.url(path);
+        let json = |body| serde_json::to_vec(body).map_err(|source| ApiError::Answer { url: url.clone(), source });
+        let body = body.map(json).transpose()?.map(|json| ("application/json", Bytes::from(json)));
+        self.send_small(&method, &url, body.as_ref(), repeat).await
+    }
+
+    async fn send_small(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<&(&'static str, Bytes)>,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, ApiError> {
         let attempt = || {
             let request = self.http.request(method.clone(), url.clone()).timeout(self.settings.answer_timeout);
+            self.traffic.request();
             let request = match body {
-                Some(body) => request.json(body),
+                Some((kind, body)) => {
+                    self.traffic.sent(body.len() as u64);
+                    request.header(header::CONTENT_TYPE, *kind).body(body.clone())
+                }
                 None => request,
             };
-            self.attempt(&url, request, repeat)
+            self.attempt(url, request, repeat)
         };
         retry(&self.settings.retry, attempt, |_, _, _| {}).await.map_err(|Attempt { error, .. }| error)
     }
@@ -277,9 +311,13 @@ impl Api {
     }
 
     fn url(&self, path: &str) -> Url {
+        self.url_of(["_api", "v1"].into_iter().chain(path.split('/')))
+    }
+
+    fn url_of<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.settings.endpoint.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["_api", "v1"]).extend(path.split('/'));
+            segments.pop_if_empty().extend(path);
         }
         url
     }

@@ -1,10 +1,10 @@
 //! The command line.
 
+mod push;
 mod watch;
 
 use std::{
     ffi::OsStr,
-    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use std::{
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use push::{Protocol, Push};
 pub(crate) use watch::{PostBuildHook, Stop, WatchExec, WatchStore, WatchStoreVerb, Watching};
 
 /// Pushes store paths to a binary cache, and administers caches.
@@ -59,44 +60,6 @@ pub(crate) struct Use {
     /// The cache; by default the one that ATTIC_CACHE names.
     #[arg(value_name = "[SERVER:]CACHE")]
     pub(crate) cache: Option<String>,
-}
-
-/// Push store paths and everything that they refer to.
-#[derive(Debug, Args)]
-pub(crate) struct Push {
-    /// The cache; may be left out if ATTIC_CACHE names one and what follows has a slash.
-    #[arg(value_name = "[SERVER:]CACHE")]
-    pub(crate) cache: Option<String>,
-    /// Store paths, or links to them such as `result`.
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Read more paths from standard input, one a line.
-    #[arg(long)]
-    pub(crate) stdin: bool,
-    /// How many paths to upload at once.
-    #[arg(long, short, value_name = "N", default_value = "5")]
-    pub(crate) jobs: NonZeroUsize,
-    /// How often to try an upload in all.
-    #[arg(long, value_name = "N", default_value = "6")]
-    pub(crate) attempts: NonZeroU32,
-    /// Push only the paths themselves.
-    #[arg(long)]
-    pub(crate) no_closure: bool,
-    /// Push also what an upstream cache has signed.
-    #[arg(long)]
-    pub(crate) ignore_upstream_cache_filter: bool,
-    /// Send the metadata in front of the NAR even if it fits into a header.
-    #[arg(long)]
-    pub(crate) force_preamble: bool,
-    /// Say what would be sent, and send nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Say of every path whether it is sent, and why not.
-    #[arg(long)]
-    pub(crate) explain: bool,
-    /// Print the result as one JSON object on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -227,6 +190,8 @@ mod tests {
             "attic push ci:main --stdin -j 8 --no-closure",
             "attic push main /nix/store/x --ignore-upstream-cache-filter --force-preamble --quiet",
             "attic push main /nix/store/x --jobs 3 --dry-run --explain --json",
+            "attic push main --all-valid --exclude *.drv --exclude *-source",
+            "attic push main x --protocol native --level 8 --compression-jobs 2 --max-request-size 90MiB --limit-rate 5M",
             "attic use ci:main",
             "attic watch-store main",
             "attic watch-store ci:main -j 8 --ignore-upstream-cache-filter --pid-file /tmp/pid",
@@ -262,6 +227,12 @@ mod tests {
             "attic cache configure main --retention-period 1day --reset-retention-period",
             "attic cache configure main --retention-period soon",
             "attic push main x -j 0",
+            "attic push main x --limit-rate 0",
+            "attic push main x --limit-rate fast",
+            "attic push main x --max-request-size 1K",
+            "attic push main x --protocol http",
+            "attic push main x --exclude [",
+            "attic push main x --level 23",
             "attic watch-store main --since tomorrow",
             "attic watch-store main --since now --since-start-of 1",
             "attic watch-exec main",

@@ -64,6 +64,7 @@ fn line(event: &Event<'_>) -> Option<Line> {
         Event::Finished { path, outcome, .. } => Some(Line::Warning(bad_end(path, outcome))),
         Event::Waiting { path, failed, wait, error } => Some(Line::Warning(waiting(path, *failed, *wait, error))),
         Event::EndpointIgnored(endpoint) => Some(Line::Warning(ignored(endpoint))),
+        Event::OtherVersion { theirs, ours } => Some(Line::Note(other_version(*theirs, *ours))),
         Event::Started { .. } | Event::Sent { .. } => None,
     }
 }
@@ -144,6 +145,7 @@ impl Reporter for Bars {
                 }
             }
             Event::EndpointIgnored(endpoint) => self.line(&ignored(endpoint)),
+            Event::OtherVersion { theirs, ours } => self.line(&other_version(theirs, ours)),
         }
     }
 }
@@ -182,6 +184,10 @@ fn waiting(path: &StorePath, failed: u32, wait: Duration, error: &dyn std::error
 
 fn ignored(endpoint: &str) -> String {
     format!("the server wants us at {endpoint:?}, which is not as safe as where we are; staying")
+}
+
+fn other_version(theirs: u32, ours: u32) -> String {
+    format!("the server has version {theirs} of native push, and we have {ours}; sending as Attic does")
 }
 
 #[cfg(test)]

@@ -55,6 +55,13 @@ pub enum Event<'a> {
     },
     /// The server names an endpoint that is not encrypted while the one we used is; we stay.
     EndpointIgnored(&'a str),
+    /// The server has another version of native push, so we push as Attic does.
+    OtherVersion {
+        /// Its version.
+        theirs: u32,
+        /// Our version.
+        ours: u32,
+    },
 }
 
 /// Forgets everything.

@@ -79,12 +79,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Ends when nothing has moved for `limit`; once the body is out, when the answer has taken that long.
-    pub(super) async fn stalled(&mut self, limit: Duration) {
+    /// Ends when nothing has moved for `limit`; once the body is out, when the answer has taken that long and `more`.
+    pub(super) async fn stalled(&mut self, limit: Duration, more: &impl Fn() -> Duration) {
         loop {
             match tokio::time::timeout(limit, self.movement.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_closed)) => return tokio::time::sleep(limit).await,
+                Ok(Err(_closed)) => return tokio::time::sleep(limit + more()).await,
                 Err(_elapsed) => return,
             }
         }

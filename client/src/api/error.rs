@@ -51,7 +51,7 @@ pub enum ApiError {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// The answer is not what the API promises.
-    #[error("{url} answered something that is not Attic's API")]
+    #[error("{url} answered something that the API does not know")]
     Answer {
         /// What was asked.
         url: Url,
@@ -89,6 +89,12 @@ impl Refusal {
         let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_CHARS)]);
         let text = text.chars().filter(visible).take(SHOWN_CHARS).collect();
         Self { url, status, body: parsed, text, retry_after: retry_after.map(Duration::from_secs) }
+    }
+
+    /// What was said of one path of many.
+    pub(super) fn of_path(url: Url, status: u16, body: ErrorBody) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        Self { url, status, body: Some(body), text: String::new(), retry_after: None }
     }
 
     /// The error's stable code, if it is one that we know.

@@ -41,6 +41,14 @@ pub enum DumpError {
     /// Folders in folders without end.
     #[error("{0} lies too deep")]
     TooDeep(PathBuf),
+    /// A name or the target of a link that no NAR may have.
+    #[error("{path} holds what no NAR may hold")]
+    Unfit {
+        /// The tree.
+        path: PathBuf,
+        /// What it is.
+        source: formats::nar::Error,
+    },
 }
 
 /// Hands the NAR of `root` to `sink`, piece by piece, until it is whole or the sink has had enough.
@@ -50,7 +58,33 @@ pub enum DumpError {
 /// # Errors
 /// Something cannot be read, or cannot be put into a NAR.
 pub fn dump(root: &Path, sink: &mut dyn FnMut(Bytes) -> ControlFlow<()>) -> Result<ControlFlow<()>, DumpError> {
-    let mut dump = Dump { writer: Writer::new(), piece: Vec::new(), sink };
+    hand_out(root, &mut Vec::new(), &mut |piece| sink(std::mem::take(piece).into()))
+}
+
+/// The same for a sink that only looks: every piece goes through `buffer`, which the next NAR can use again.
+///
+/// # Errors
+/// Something cannot be read, or cannot be put into a NAR.
+pub fn dump_through(
+    root: &Path,
+    buffer: &mut Vec<u8>,
+    sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DumpError> {
+    buffer.clear();
+    hand_out(root, buffer, &mut |piece| {
+        let flow = sink(piece);
+        piece.clear();
+        flow
+    })
+}
+
+/// Fills `piece` again and again; `sink` empties it.
+fn hand_out(
+    root: &Path,
+    piece: &mut Vec<u8>,
+    sink: &mut dyn FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DumpError> {
+    let mut dump = Dump { writer: Writer::new(), piece, sink };
     let kind = root.symlink_metadata().map_err(|source| DumpError::Read { path: root.to_owned(), source });
     let whole = kind.map_err(Stop::Error).and_then(|metadata| {
         dump.frame(Writer::begin)?;
@@ -72,8 +106,8 @@ enum Stop {
 
 struct Dump<'a> {
     writer: Writer,
-    piece: Vec<u8>,
-    sink: &'a mut dyn FnMut(Bytes) -> ControlFlow<()>,
+    piece: &'a mut Vec<u8>,
+    sink: &'a mut dyn FnMut(&mut Vec<u8>) -> ControlFlow<()>,
 }
 
 impl Dump<'_> {
@@ -124,7 +158,7 @@ impl Dump<'_> {
             let room = PIECE_BYTES.saturating_sub(self.piece.len());
             let want = usize::try_from(left).map_or(room, |left| left.min(room));
             self.piece.reserve_exact(want);
-            let got = Read::by_ref(&mut file).take(want as u64).read_to_end(&mut self.piece).map_err(read)?;
+            let got = Read::by_ref(&mut file).take(want as u64).read_to_end(self.piece).map_err(read)?;
             if got < want {
                 return Err(Stop::Error(DumpError::Changed(path.to_owned())));
             }
@@ -146,11 +180,10 @@ impl Dump<'_> {
     }
 
     fn hand_out(&mut self) -> Result<(), Stop> {
-        let piece = std::mem::take(&mut self.piece);
-        if piece.is_empty() {
+        if self.piece.is_empty() {
             return Ok(());
         }
-        match (self.sink)(piece.into()) {
+        match (self.sink)(self.piece) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Stop::Enough),
         }
@@ -173,6 +206,12 @@ mod tests {
             ControlFlow::Continue(())
         });
         assert_eq!(dumped.unwrap(), ControlFlow::Continue(()));
+        let (mut through, mut buffer) = (Vec::new(), b"left over".to_vec());
+        let dumped = dump_through(root, &mut buffer, &mut |piece| {
+            through.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        });
+        assert_eq!((dumped.unwrap(), &through), (ControlFlow::Continue(()), &bytes));
         bytes
     }
 

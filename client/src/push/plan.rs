@@ -21,6 +21,8 @@ pub enum SkipReason {
     Upstream(KeyName),
     /// The cache has it.
     Cached,
+    /// Its name matches a pattern of what is not to be sent.
+    Excluded(glob::Pattern),
 }
 
 /// A path that is not sent.
@@ -67,6 +69,19 @@ impl Candidates {
             }
         }
         candidates
+    }
+
+    /// Leaves out what has a base name that one of `patterns` matches.
+    #[must_use]
+    pub fn excluding(mut self, patterns: &[glob::Pattern]) -> Self {
+        for info in std::mem::take(&mut self.left) {
+            let name = info.path.to_string();
+            match patterns.iter().find(|pattern| pattern.matches(&name) || pattern.matches(info.path.name().as_str())) {
+                Some(pattern) => self.skip(info, SkipReason::Excluded(pattern.clone())),
+                None => self.left.push(info),
+            }
+        }
+        self
     }
 
     /// What to ask the cache about.
@@ -121,6 +136,12 @@ impl PushPlan {
     #[must_use]
     pub fn cached_count(&self) -> usize {
         self.skipped.iter().filter(|skipped| skipped.reason == SkipReason::Cached).count()
+    }
+
+    /// How many paths were excluded by their names.
+    #[must_use]
+    pub fn excluded_count(&self) -> usize {
+        self.skipped.iter().filter(|skipped| matches!(skipped.reason, SkipReason::Excluded(_))).count()
     }
 
     /// How many paths are left to each upstream key.

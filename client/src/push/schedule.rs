@@ -17,12 +17,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// For uploads of these sizes, each with the places of those that it waits for.
     pub(super) fn new(sizes: Vec<u64>, references: &[Vec<usize>]) -> Self {
-        let mut referrers = vec![Vec::new(); sizes.len()];
-        for (at, references) in references.iter().enumerate() {
-            for &reference in references {
-                referrers[reference].push(at);
-            }
-        }
+        let referrers = referrers(references);
         let waits: Vec<usize> = references.iter().map(Vec::len).collect();
         let ready = (0..sizes.len()).filter(|&at| waits[at] == 0).map(|at| (sizes[at], at)).collect();
         Self { ready, dropped: vec![false; sizes.len()], sizes, waits, referrers }
@@ -57,6 +52,17 @@ impl Schedule {
         }
         lost
     }
+}
+
+/// Turns references round: for each place, the places that refer to it.
+pub(super) fn referrers(references: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut referrers = vec![Vec::new(); references.len()];
+    for (at, references) in references.iter().enumerate() {
+        for &reference in references {
+            referrers[reference].push(at);
+        }
+    }
+    referrers
 }
 
 #[cfg(test)]

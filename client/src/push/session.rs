@@ -4,11 +4,19 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 
 use formats::{KeyName, PathInfo, StoreDir, StoreDirError, StorePath};
 use futures::{StreamExt, stream::FuturesUnordered};
-use protocol::{CacheName, attic::CacheConfig};
+use protocol::{
+    CacheName, ErrorCode,
+    attic::CacheConfig,
+    push::{PushParameters, VERSION},
+};
+use tokio::sync::OnceCell;
 
-use super::{Candidates, PushPlan, UploadError, Uploaded, UpstreamFilter, schedule::Schedule, upload::Uploader};
+use super::{
+    Candidates, ProtocolChoice, PushPlan, Survey, Transfer, Tuning, UploadError, Uploaded, UpstreamFilter, native,
+    rate::RateLimit, schedule::Schedule, upload::Uploader,
+};
 use crate::{
-    api::{Api, ApiError, MetadataStyle},
+    api::{Api, ApiError, MetadataStyle, PushSupport},
     nix::{LocalStore, StoreError},
     report::{Event, Reporter},
 };
@@ -93,6 +101,8 @@ pub struct PathResult {
 pub struct PushReport {
     /// One result for each upload of the plan, in the order in which they ended.
     pub results: Vec<PathResult>,
+    /// What the push was like on the wire, from [`Push::begin`] on.
+    pub transfer: Transfer,
 }
 
 impl PushReport {
@@ -124,6 +134,10 @@ pub struct Push {
     uploader: Arc<Uploader>,
     config: CacheConfig,
     options: PushOptions,
+    tuning: Tuning,
+    excluded: Vec<glob::Pattern>,
+    /// How the server wants to be pushed to, once it has been asked: its own way, or Attic's.
+    parameters: OnceCell<Option<PushParameters>>,
 }
 
 impl Push {
@@ -157,8 +171,25 @@ impl Push {
                 api
             }
         };
-        let uploader = Arc::new(Uploader { api, store, reporter, cache, style: options.metadata });
-        Ok(Self { uploader, config, options })
+        let uploader = Arc::new(Uploader { api, store, reporter, cache, style: options.metadata, rate: None });
+        let (tuning, excluded) = (Tuning::default(), Vec::new());
+        Ok(Self { uploader, config, options, tuning, excluded, parameters: OnceCell::new() })
+    }
+
+    /// The same push, using machine and network as `tuning` says.
+    #[must_use]
+    pub fn tuned(mut self, tuning: Tuning) -> Self {
+        let rate = tuning.limit_rate.map(|rate| Arc::new(RateLimit::new(rate)));
+        let Uploader { api, store, reporter, cache, style, .. } = &*self.uploader;
+        let (api, store, reporter) = (api.clone(), Arc::clone(store), Arc::clone(reporter));
+        self.uploader = Arc::new(Uploader { api, store, reporter, cache: cache.clone(), style: *style, rate });
+        Self { tuning, ..self }
+    }
+
+    /// The same push without the paths whose base names match one of `patterns`.
+    #[must_use]
+    pub fn excluding(self, patterns: Vec<glob::Pattern>) -> Self {
+        Self { excluded: patterns, ..self }
     }
 
     /// Finds out what is to be sent of `roots`.
@@ -166,18 +197,83 @@ impl Push {
     /// # Errors
     /// A path is not valid, or Nix or the server cannot be asked.
     pub async fn plan(&self, roots: BTreeSet<StorePath>) -> Result<PushPlan, PushError> {
-        let candidates = Candidates::new(self.path_infos(roots).await?, &self.filter());
+        let candidates = Candidates::new(self.path_infos(roots).await?, &self.filter()).excluding(&self.excluded);
         let hashes = candidates.hashes();
         let missing = self.uploader.api.get_missing_paths(&self.uploader.cache, &hashes).await?;
         Ok(candidates.decide(self.uploader.cache.clone(), &missing))
     }
 
-    /// Sends what `plan` says.
+    /// Sends what `plan` says, natively if the server can.
     ///
-    /// A path is sent only after all its references in the plan have arrived, so at no moment does the cache have a path of the
-    /// plan without its references.
+    /// A path is sent only after all its references in the plan have arrived, or behind them in one stream, so at no moment does
+    /// the cache have a path of the plan without its references.
     pub async fn apply(&self, plan: &PushPlan) -> PushReport {
         self.uploader.reporter.report(Event::Began(plan));
+        let mut report = match self.parameters(plan).await {
+            Ok(Some(parameters)) => {
+                let (results, transfer) = native::push(&self.uploader, parameters, self.tuning, plan).await;
+                PushReport { results, transfer }
+            }
+            Ok(None) => self.apply_as_attic(plan).await,
+            Err(error) => self.give_up(plan, error),
+        };
+        let traffic = self.uploader.api.traffic();
+        report.transfer.requests = traffic.requests;
+        report.transfer.wire_bytes = traffic.sent_bytes;
+        report
+    }
+
+    /// Finds out what `plan` would cost: reads everything, sends nothing. `None` if the server has no native push.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub async fn survey(&self, plan: &PushPlan) -> Result<Option<Survey>, PushError> {
+        match self.parameters(plan).await? {
+            Some(parameters) => Ok(Some(native::survey(&self.uploader, parameters, self.tuning, plan).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// How to push natively; nothing if it is to be Attic's way.
+    async fn parameters(&self, plan: &PushPlan) -> Result<Option<PushParameters>, ApiError> {
+        if plan.uploads().is_empty() || self.tuning.protocol == ProtocolChoice::Attic {
+            return Ok(None);
+        }
+        self.parameters.get_or_try_init(|| self.ask_for_parameters()).await.cloned()
+    }
+
+    async fn ask_for_parameters(&self) -> Result<Option<PushParameters>, ApiError> {
+        let Uploader { api, cache, reporter, .. } = &*self.uploader;
+        let must = self.tuning.protocol == ProtocolChoice::Native;
+        let refuse = |message: String| Err(api.refusal(cache, ErrorCode::NotFound, message));
+        match api.push_parameters(cache).await? {
+            PushSupport::Native(parameters) => Ok(Some(parameters)),
+            PushSupport::None if must => refuse("The server has no native push.".to_owned()),
+            PushSupport::Other { version } if must => {
+                refuse(format!("The server has version {version} of native push, we have {VERSION}."))
+            }
+            PushSupport::None => Ok(None),
+            PushSupport::Other { version } => {
+                reporter.report(Event::OtherVersion { theirs: version, ours: VERSION });
+                Ok(None)
+            }
+        }
+    }
+
+    fn give_up(&self, plan: &PushPlan, error: ApiError) -> PushReport {
+        let mut report = PushReport::default();
+        let mut error = Some(error);
+        for info in plan.uploads() {
+            let outcome = match error.take() {
+                Some(error) => Outcome::Failed(error.into()),
+                None => Outcome::NotTried(NotTried::GivenUp),
+            };
+            self.note(&mut report, info, outcome);
+        }
+        report
+    }
+
+    async fn apply_as_attic(&self, plan: &PushPlan) -> PushReport {
         let uploads = plan.uploads();
         let sizes = uploads.iter().map(|info| info.nar_size).collect();
         let mut schedule = Schedule::new(sizes, &plan.references_among_uploads());

@@ -82,6 +82,7 @@ impl Reporter for Notes {
             Event::Finished { path, .. } => format!("finished {}", path.name()),
             Event::Sent { .. } => return,
             Event::EndpointIgnored(_) => "ignored".to_owned(),
+            Event::OtherVersion { theirs, .. } => format!("version {theirs}"),
         };
         self.0.lock().unwrap().push(note);
     }
@@ -111,7 +112,8 @@ async fn push(
     adjust: impl FnOnce(&mut Settings),
 ) -> (PushReport, Vec<Asked>, Vec<String>) {
     let config = Reply::json(200, r#"{"store_dir":"/nix/store","upstream_cache_key_names":["up-1"]}"#);
-    let server = FakeServer::start([config, missing(&infos)].into_iter().chain(replies)).await;
+    let no_native_push = Reply::error(404, "NotFound");
+    let server = FakeServer::start([config, missing(&infos), no_native_push].into_iter().chain(replies)).await;
     let store = Arc::new(FakeStore::new(infos, file_size));
     let notes = Arc::new(Notes::default());
     let reporter: Arc<dyn Reporter> = notes.clone();
@@ -119,7 +121,7 @@ async fn push(
     let plan = push.plan(BTreeSet::new()).await.unwrap();
     let report = push.apply(&plan).await;
     let notes = notes.0.lock().unwrap().clone();
-    (report, server.asked().split_off(2), notes)
+    (report, server.asked().split_off(3), notes)
 }
 
 #[tokio::test]

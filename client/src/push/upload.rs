@@ -11,6 +11,7 @@ use protocol::{
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::rate::RateLimit;
 use crate::{
     api::{Api, ApiError, MetadataStyle, NarBody},
     nix::{DumpError, LocalStore, dump},
@@ -74,6 +75,7 @@ pub(super) struct Uploader {
     pub(super) reporter: Arc<dyn Reporter>,
     pub(super) cache: CacheName,
     pub(super) style: MetadataStyle,
+    pub(super) rate: Option<Arc<RateLimit>>,
 }
 
 impl Uploader {
@@ -92,7 +94,8 @@ impl Uploader {
         let (pieces, received) = mpsc::channel(PIECES_AHEAD);
         let contents = self.store.contents(path);
         let registered = NarIdentity { size: info.nar_size, hash: info.nar_hash };
-        let reading = tokio::task::spawn_blocking(move || send_nar(&contents, registered, &pieces));
+        let rate = self.rate.clone();
+        let reading = tokio::task::spawn_blocking(move || send_nar(&contents, registered, rate.as_deref(), &pieces));
         let nar = NarBody::new(received, self.sent(path.clone()));
         let answer = self.api.upload_path(metadata, self.style, nar).await;
         // The body is gone, so the reader is at its end or finds the channel closed.
@@ -104,8 +107,11 @@ impl Uploader {
     }
 
     fn sent(&self, path: StorePath) -> impl Fn(u64) + Send + Sync + 'static {
-        let reporter = Arc::clone(&self.reporter);
-        move |bytes| reporter.report(Event::Sent { path: &path, bytes })
+        let (reporter, api) = (Arc::clone(&self.reporter), self.api.clone());
+        move |bytes| {
+            api.count_sent(bytes);
+            reporter.report(Event::Sent { path: &path, bytes });
+        }
     }
 }
 
@@ -115,6 +121,7 @@ impl Uploader {
 fn send_nar(
     contents: &Path,
     registered: NarIdentity,
+    rate: Option<&RateLimit>,
     pieces: &mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<(), UploadError> {
     let mut hasher = Sha256::new();
@@ -123,6 +130,9 @@ fn send_nar(
     let dumped = dump(contents, &mut |piece: Bytes| {
         hasher.update(&piece);
         size += piece.len() as u64;
+        if let Some(rate) = rate {
+            std::thread::sleep(rate.reserve(piece.len()));
+        }
         match held.replace(piece).map(|piece| pieces.blocking_send(Ok(piece))) {
             None | Some(Ok(())) => ControlFlow::Continue(()),
             // The request is over, for whatever reason: it knows better than we do.
@@ -149,7 +159,7 @@ fn send_nar(
     Ok(())
 }
 
-fn metadata(cache: &CacheName, info: &PathInfo, store: &dyn LocalStore) -> UploadPathNarInfo {
+pub(super) fn metadata(cache: &CacheName, info: &PathInfo, store: &dyn LocalStore) -> UploadPathNarInfo {
     UploadPathNarInfo {
         cache: cache.clone(),
         store_path_hash: info.path.hash().to_string(),
@@ -170,7 +180,7 @@ mod tests {
 
     fn read(contents: &Path, registered: NarIdentity) -> (Vec<io::Result<Bytes>>, Result<(), UploadError>) {
         let (pieces, mut received) = mpsc::channel(1024);
-        let result = send_nar(contents, registered, &pieces);
+        let result = send_nar(contents, registered, None, &pieces);
         drop(pieces);
         (std::iter::from_fn(|| received.blocking_recv()).collect(), result)
     }
@@ -213,6 +223,6 @@ mod tests {
         let (pieces, received) = mpsc::channel(1);
         drop(received);
         let nobody = NarIdentity { size: 0, hash: NarHash::from_bytes([0; 32]) };
-        assert!(send_nar(&file, nobody, &pieces).is_ok());
+        assert!(send_nar(&file, nobody, None, &pieces).is_ok());
     }
 }

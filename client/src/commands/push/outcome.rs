@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::push::{NotTried, Outcome, PushPlan, PushReport, SkipReason, UploadError};
+use client::push::{NotTried, Outcome, PushPlan, PushReport, SkipReason, Survey, UploadError};
 use formats::StoreDir;
 use protocol::attic::UploadPathResultKind;
 use serde_json::{Value, json};
@@ -12,32 +12,48 @@ use crate::{
     output::{self, ExitStatus, Failure, paths, size},
 };
 
-/// One line for each path: whether it is sent, how large it is, and why it is not.
-pub(super) fn explain(plan: &PushPlan, mut line: impl FnMut(String)) {
-    for info in plan.uploads() {
-        line(format!("send {} {}", info.path, size(info.nar_size)));
+/// One line for each path: whether it is sent, how large it is, how much of it is new, and why it is not sent.
+pub(super) fn explain(plan: &PushPlan, survey: Option<&Survey>, mut line: impl FnMut(String)) {
+    for (at, info) in plan.uploads().iter().enumerate() {
+        let new = match survey.and_then(|survey| survey.new_bytes.get(at)) {
+            None => String::new(),
+            Some(Some(bytes)) => format!(", {} new to the cache", size(*bytes)),
+            Some(None) => ", which cannot be read".to_owned(),
+        };
+        line(format!("send {} {}{new}", info.path, size(info.nar_size)));
     }
     for skipped in plan.skipped() {
         let why = match &skipped.reason {
             SkipReason::Cached => "the cache has it".to_owned(),
             SkipReason::Upstream(key) => format!("signed by {key}"),
+            SkipReason::Excluded(pattern) => format!("excluded by {pattern}"),
         };
         line(format!("skip {} {} ({why})", skipped.path, size(skipped.nar_size)));
     }
 }
 
 /// The plan in one line.
-pub(super) fn plan_line(plan: &PushPlan) -> String {
+pub(super) fn plan_line(plan: &PushPlan, survey: Option<&Survey>) -> String {
     let (count, bytes) = (paths(plan.uploads().len()), size(plan.nar_bytes()));
-    format!("would send {count} ({bytes}) to {}{}", plan.cache(), left_out(plan))
+    let new = survey.map_or(String::new(), |survey| {
+        format!(", {} of them new in {} of {} chunks", size(survey.total()), survey.new_chunks, survey.chunks)
+    });
+    format!("would send {count} ({bytes}{new}) to {}{}", plan.cache(), left_out(plan))
 }
 
 /// The plan as an object.
-pub(super) fn plan_json(plan: &PushPlan, store_dir: &StoreDir) -> Value {
+pub(super) fn plan_json(plan: &PushPlan, survey: Option<&Survey>, store_dir: &StoreDir) -> Value {
     let uploads: Vec<Value> = plan
         .uploads()
         .iter()
-        .map(|info| json!({"path": store_dir.join(&info.path), "nar_size": info.nar_size}))
+        .enumerate()
+        .map(|(at, info)| {
+            let mut upload = json!({"path": store_dir.join(&info.path), "nar_size": info.nar_size});
+            if let Some(survey) = survey {
+                upload["new_bytes"] = survey.new_bytes.get(at).copied().flatten().into();
+            }
+            upload
+        })
         .collect();
     let skipped: Vec<Value> = plan
         .skipped()
@@ -47,9 +63,19 @@ pub(super) fn plan_json(plan: &PushPlan, store_dir: &StoreDir) -> Value {
             SkipReason::Upstream(key) => {
                 json!({"path": store_dir.join(&skipped.path), "nar_size": skipped.nar_size, "reason": "upstream", "key": key.as_str()})
             }
+            SkipReason::Excluded(pattern) => {
+                json!({"path": store_dir.join(&skipped.path), "nar_size": skipped.nar_size, "reason": "excluded", "pattern": pattern.as_str()})
+            }
         })
         .collect();
-    json!({"cache": plan.cache(), "nar_bytes": plan.nar_bytes(), "uploads": uploads, "skipped": skipped})
+    let mut plan =
+        json!({"cache": plan.cache(), "nar_bytes": plan.nar_bytes(), "uploads": uploads, "skipped": skipped});
+    if let Some(survey) = survey {
+        plan["new_bytes"] = survey.total().into();
+        plan["chunks"] = survey.chunks.into();
+        plan["new_chunks"] = survey.new_chunks.into();
+    }
+    plan
 }
 
 /// What came of it, in one line. The word by which scripts count paths is not in it.
@@ -58,8 +84,13 @@ pub(super) fn report_line(plan: &PushPlan, report: &PushReport, took: Duration) 
     let bytes: u64 = report.uploaded().map(|(result, _)| result.nar_size).sum();
     let bad = report.results.len() - sent;
     let failed = if bad == 0 { String::new() } else { format!(", {} not", paths(bad)) };
+    let wire = report.transfer.wire_bytes;
+    let saved = match bytes {
+        0 => String::new(),
+        _ => format!(" as {}, {:.0} % saved", size(wire), bytes.saturating_sub(wire) as f64 * 100.0 / bytes as f64),
+    };
     format!(
-        "sent {} ({}) to {} in {:.1} s{failed}{}",
+        "sent {} ({}{saved}) to {} in {:.1} s{failed}{}",
         paths(sent),
         size(bytes),
         plan.cache(),
@@ -72,6 +103,9 @@ fn left_out(plan: &PushPlan) -> String {
     let mut text = String::new();
     if plan.cached_count() > 0 {
         text.push_str(&format!("; {} there already", paths(plan.cached_count())));
+    }
+    if plan.excluded_count() > 0 {
+        text.push_str(&format!("; {} excluded", paths(plan.excluded_count())));
     }
     for (key, count) in plan.upstream_counts() {
         text.push_str(&format!("; {} left to upstream, signed by {key}", paths(count)));
@@ -115,8 +149,12 @@ pub(super) fn report_json(plan: &PushPlan, report: &PushReport, store_dir: &Stor
         "complete": report.is_complete(),
         "nar_bytes": report.uploaded().map(|(result, _)| result.nar_size).sum::<u64>(),
         "duration_ms": millis,
+        "wire_bytes": report.transfer.wire_bytes,
+        "requests": report.transfer.requests,
+        "chunks": report.transfer.chunks,
+        "chunks_sent": report.transfer.chunks_sent,
         "results": results,
-        "skipped": {"cached": plan.cached_count(), "upstream": upstream},
+        "skipped": {"cached": plan.cached_count(), "excluded": plan.excluded_count(), "upstream": upstream},
     })
 }
 
@@ -150,7 +188,7 @@ pub(super) fn failure(report: &PushReport) -> Option<Failure> {
 mod tests {
     use client::{
         api::ApiError,
-        push::{Candidates, PathResult, Uploaded, UpstreamFilter},
+        push::{Candidates, PathResult, Transfer, Uploaded, UpstreamFilter},
     };
     use formats::{NarHash, PathInfo};
 
@@ -194,13 +232,14 @@ mod tests {
 
     fn report(outcomes: Vec<Outcome>) -> PushReport {
         let result = |outcome| PathResult { path: info("a", None).path, nar_size: 1024, outcome };
-        PushReport { results: outcomes.into_iter().map(result).collect() }
+        let transfer = Transfer { requests: 4, wire_bytes: 256, chunks: 3, chunks_sent: 1 };
+        PushReport { results: outcomes.into_iter().map(result).collect(), transfer }
     }
 
     #[test]
     fn every_path_is_explained() {
         let mut lines = Vec::new();
-        explain(&plan(), |line| lines.push(line));
+        explain(&plan(), None, |line| lines.push(line));
         assert_eq!(
             lines,
             [
@@ -210,8 +249,8 @@ mod tests {
             ]
         );
         let line = "would send 1 path (1.0 KiB) to main; 1 path there already; 1 path left to upstream, signed by up-1";
-        assert_eq!(plan_line(&plan()), line);
-        let json = plan_json(&plan(), &StoreDir::default());
+        assert_eq!(plan_line(&plan(), None), line);
+        let json = plan_json(&plan(), None, &StoreDir::default());
         assert_eq!(json["uploads"][0]["path"], "/nix/store/ab3li50xq0nl4q5lxdyinb8w8y13my9a-a");
         assert_eq!(
             json["skipped"][1],
@@ -226,14 +265,14 @@ mod tests {
         let took = Duration::from_millis(1234);
         let line = report_line(&plan(), &report(vec![uploaded(), stalled()]), took);
         let rest = "1 path there already; 1 path left to upstream, signed by up-1";
-        assert_eq!(line, format!("sent 1 path (1.0 KiB) to main in 1.2 s, 1 path not; {rest}"));
+        assert_eq!(line, format!("sent 1 path (1.0 KiB as 256 B, 75 % saved) to main in 1.2 s, 1 path not; {rest}"));
         assert!(!line.contains("pushed"));
         let json = report_json(&plan(), &report(vec![uploaded()]), &StoreDir::default(), took);
         assert_eq!(
             (&json["complete"], &json["duration_ms"], &json["results"][0]["outcome"]),
             (&json!(true), &json!(1234), &json!("uploaded"))
         );
-        assert_eq!(json["skipped"], json!({"cached": 1, "upstream": {"up-1": 1}}));
+        assert_eq!(json["skipped"], json!({"cached": 1, "excluded": 0, "upstream": {"up-1": 1}}));
     }
 
     #[test]
