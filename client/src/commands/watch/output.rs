@@ -108,6 +108,7 @@ impl Reporter for Out {
             | Event::Started { .. }
             | Event::Sent { .. }
             | Event::Waiting { .. }
+            | Event::OtherVersion { .. }
             | Event::Finished { .. } => {}
         }
     }
