@@ -112,3 +112,8 @@ impl Context {
         )
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

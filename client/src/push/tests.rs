@@ -17,21 +17,25 @@ use crate::{
 };
 
 /// Every path is a file of some size, whose info is made up but true.
-struct FakeStore {
+pub(super) struct FakeStore {
     folder: tempfile::TempDir,
     infos: Vec<PathInfo>,
 }
 
 impl FakeStore {
-    fn new(mut infos: Vec<PathInfo>, file_size: usize) -> Self {
+    fn new(infos: Vec<PathInfo>, file_size: usize) -> Self {
+        Self::with(infos, |info| vec![info.path.hash().as_bytes()[0]; file_size])
+    }
+
+    pub(super) fn with(mut infos: Vec<PathInfo>, contents: impl Fn(&PathInfo) -> Vec<u8>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for info in &mut infos {
             let mut nar = formats::nar::Writer::new();
-            let contents = vec![info.path.hash().as_bytes()[0]; file_size];
+            let contents = contents(info);
             nar.begin();
-            nar.regular_begin(false, file_size as u64);
+            nar.regular_begin(false, contents.len() as u64);
             nar.contents(&contents);
-            nar.regular_end(file_size as u64);
+            nar.regular_end(contents.len() as u64);
             let nar = nar.take();
             info.nar_size = nar.len() as u64;
             info.nar_hash = NarHash::digest_of(&nar);
@@ -71,7 +75,7 @@ impl LocalStore for FakeStore {
 
 /// Notes the kinds of events.
 #[derive(Default)]
-struct Notes(Mutex<Vec<String>>);
+pub(super) struct Notes(pub(super) Mutex<Vec<String>>);
 
 impl Reporter for Notes {
     fn report(&self, event: Event<'_>) {
@@ -88,7 +92,7 @@ impl Reporter for Notes {
     }
 }
 
-const OPTIONS: PushOptions = PushOptions {
+pub(super) const OPTIONS: PushOptions = PushOptions {
     jobs: std::num::NonZeroUsize::MIN,
     closure: true,
     ignore_upstream_filter: false,

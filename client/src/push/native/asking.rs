@@ -82,7 +82,7 @@ pub(super) fn steps(context: &Context, ledger: &Ledger, batch: Batch) -> Vec<Ste
         let message = |sent: &[CutChunk]| encode(context, ledger, at, manifest.clone(), sent);
         let whole = message(&chunks);
         if whole.len() > MAX_PATH_BYTES || whole.len() as u64 > room {
-            let text = "The path has too many chunks or references for one request.".to_owned();
+            let text = "The path has too many chunks or references for one request.";
             ledger.failed(at, ledger.refusal(at, ErrorCode::TooLarge, text));
             steps.extend(chunks.into_iter().map(loose));
         } else if whole.len() as u64 + follow > room {

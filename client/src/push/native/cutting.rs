@@ -270,6 +270,6 @@ impl Cutting {
 
     fn too_many_chunks(&self, at: usize) -> UploadError {
         let message = format!("The path has more than {MAX_MANIFEST} chunks; push it with --protocol attic.");
-        self.ledger.refusal(at, ErrorCode::TooLarge, message)
+        self.ledger.refusal(at, ErrorCode::TooLarge, &message)
     }
 }

@@ -191,7 +191,7 @@ impl Ledger {
     }
 
     /// An error about a path in the server's terms.
-    pub(super) fn refusal(&self, at: usize, code: ErrorCode, message: String) -> UploadError {
+    pub(super) fn refusal(&self, at: usize, code: ErrorCode, message: &str) -> UploadError {
         let name = self.uploads[at].path.name();
         self.api.refusal(&self.cache, code, format!("{name}: {message}")).into()
     }

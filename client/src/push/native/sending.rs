@@ -78,25 +78,24 @@ impl Sending {
         let Packed { wire, messages, room } = packed;
         // What has been looked at and not sent: from `start` to `end`.
         let (mut start, mut end) = (0, 0);
-        let mut begun = end;
         for message in messages {
-            let bytes = (message.end - begun) as u64;
-            let (fits, wanted) = match message.kind {
-                Kind::Path { at, follow, .. } => {
-                    (fits(open, bytes + follow, self.max_request_bytes), self.ledger.sending(at))
-                }
+            let bytes = (message.end - end) as u64;
+            let room = match message.kind {
+                Kind::Path { follow, .. } => bytes + follow,
                 // The room for what is promised was made sure of when the path went out.
-                Kind::Chunk { .. } => (owes(open) || fits(open, bytes, self.max_request_bytes), true),
+                Kind::Chunk { .. } if owes(open) => 0,
+                Kind::Chunk { .. } => bytes,
             };
-            if !wanted {
-                self.pieces(open, wire.slice(start..end)).await?;
-                (start, end, begun) = (message.end, message.end, message.end);
-                continue;
-            }
-            if !fits {
+            if !fits(open, room, self.max_request_bytes) {
                 self.pieces(open, wire.slice(start..end)).await?;
                 self.finish(open).await?;
                 start = end;
+            }
+            // Asked last: what ended just now may have been a reference.
+            if matches!(message.kind, Kind::Path { at, .. } if !self.ledger.sending(at)) {
+                self.pieces(open, wire.slice(start..end)).await?;
+                (start, end) = (message.end, message.end);
+                continue;
             }
             let request = match open {
                 Some(request) => request,
@@ -115,7 +114,7 @@ impl Sending {
                     self.ledger.sent_chunk(at, size);
                 }
             }
-            (end, begun) = (message.end, message.end);
+            end = message.end;
         }
         self.pieces(open, wire.slice(start..end)).await?;
         drop(room);
