@@ -16,7 +16,7 @@ use std::sync::Arc;
 use database::{CacheId, ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
 use protocol::{ChunkHash, Clock};
 use storage::Storage;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 pub use batch::{Place, Placed, RawChunk};
@@ -92,6 +92,8 @@ pub struct ChunkStore {
     in_flight: Arc<InFlight>,
     commits: mpsc::Sender<CommitRequest>,
     clock: Arc<dyn Clock>,
+    /// One permit for each processor: compressing more at a time takes memory and saves no time.
+    processors: Semaphore,
 }
 
 impl ChunkStore {
@@ -107,7 +109,15 @@ impl ChunkStore {
     ) -> Arc<Self> {
         let commits = committer::spawn(Arc::clone(&storage), Arc::clone(&database), tracker);
         let compressor = Arc::new(Compressor::new(level));
-        Arc::new(Self { storage, database, compressor, in_flight: Arc::default(), commits, clock })
+        Arc::new(Self {
+            storage,
+            database,
+            compressor,
+            in_flight: Arc::default(),
+            commits,
+            clock,
+            processors: Semaphore::new(processors()),
+        })
     }
 
     /// A lane for one upload to `cache`.
@@ -176,4 +186,9 @@ impl ChunkStore {
             })
             .collect()
     }
+}
+
+/// How many processors there are.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

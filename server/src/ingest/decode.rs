@@ -60,7 +60,10 @@ impl AsyncRead for Whole {
         if buffer.filled().len() == before && buffer.remaining() > 0 {
             let rest = ready!(self.0.get_mut().as_mut().poll_fill_buf(cx))?;
             if !rest.is_empty() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "more follows the compressed stream")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "more follows the compressed stream",
+                )));
             }
         }
         Poll::Ready(Ok(()))

@@ -170,15 +170,15 @@ impl ChunkStore {
     async fn compress(&self, chunks: &[RawChunk], decisions: &[Decision]) -> Result<Vec<Bytes>, StoreError> {
         let fresh = chunks.iter().zip(decisions).filter(|(c, d)| c.frame.is_none() && matches!(d, Decision::New(_)));
         let work: Vec<Bytes> = fresh.map(|(chunk, _)| chunk.bytes.clone()).collect();
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         stream::iter(work.into_iter().map(|chunk| {
             let compressor = Arc::clone(&self.compressor);
             async move {
+                let _processor = self.processors.acquire().await.map_err(|_| StoreError::Stopped)?;
                 let frame = tokio::task::spawn_blocking(move || compressor.compress(&chunk)).await;
                 frame.map_err(|_| StoreError::Stopped)?.map_err(|error| StoreError::Compression(Arc::new(error)))
             }
         }))
-        .buffered(workers)
+        .buffered(super::processors())
         .try_collect()
         .await
     }

@@ -17,6 +17,8 @@ use crate::pack::{self, Layout};
 
 /// Frames beyond this many bytes get a pack of their own.
 const SPOOL_BYTES: usize = 1 << 20;
+/// Frames smaller than this are written together.
+const WRITE_BYTES: usize = 256 << 10;
 /// A pack is sealed when it has this many bytes, so that an object never grows without bound.
 const PACK_BYTES: u64 = 64 << 20;
 
@@ -105,24 +107,32 @@ impl Lane {
     async fn spill(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         let frames = std::mem::take(&mut waiting.spool);
         let length = std::mem::take(&mut waiting.spooled);
-        let mut body = BytesMut::with_capacity(length + pack::MAGIC.len());
-        let open = match &mut waiting.open {
+        let mut small = BytesMut::with_capacity(length.min(WRITE_BYTES) + pack::MAGIC.len());
+        let mut open = match waiting.open.take() {
             Some(open) => open,
             None => {
-                body.extend_from_slice(pack::MAGIC);
-                waiting.open.insert(OpenPack::begin(&self.store).await?)
+                small.extend_from_slice(pack::MAGIC);
+                OpenPack::begin(&self.store).await?
             }
         };
         for frame in frames {
-            body.extend_from_slice(&frame.bytes);
             open.layout.append(frame.hash(), frame.size, &frame.bytes, Some(frame.cache));
             open.reservations.push(frame.reservation);
+            // Small frames are written together; a large one as it is, without a copy.
+            if small.len() + frame.bytes.len() > WRITE_BYTES && !small.is_empty() {
+                open.write(small.split().freeze()).await?;
+            }
+            if frame.bytes.len() > WRITE_BYTES {
+                open.write(frame.bytes).await?;
+            } else {
+                small.extend_from_slice(&frame.bytes);
+            }
         }
-        let written = open.write(body.freeze()).await;
-        if written.is_err() {
-            waiting.open = None;
+        if !small.is_empty() {
+            open.write(small.freeze()).await?;
         }
-        written
+        waiting.open = Some(open);
+        Ok(())
     }
 
     async fn seal_open(&self, waiting: &mut Waiting) -> Result<(), StoreError> {

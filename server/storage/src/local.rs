@@ -124,7 +124,15 @@ impl Inner {
     }
 
     fn read(&self, key: &Key, range: &Range<u64>) -> Result<Bytes> {
-        let object = self.handles.open(key, &self.path(key)).map_err(|e| Error::from_io(key, e))?;
+        let object = match self.handles.open(key, &self.path(key)) {
+            Ok(object) => object,
+            Err(e) => {
+                if e.kind() == io::ErrorKind::NotFound {
+                    self.is_there()?;
+                }
+                return Err(Error::from_io(key, e));
+            }
+        };
         let wanted = range.end.saturating_sub(range.start);
         let truncated = |length: u64| Error::Truncated {
             key: key.clone(),
@@ -152,9 +160,17 @@ impl Inner {
         match fs::metadata(self.path(key)) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
             Ok(_) => Ok(None),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                self.is_there()?;
+                Ok(None)
+            }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Tells an object that is gone from a disk that is: the first is damage for ever, the second passes.
+    fn is_there(&self) -> Result<()> {
+        fs::metadata(&self.objects).map(drop).map_err(|e| Error::Unavailable(Box::new(e)))
     }
 
     fn delete(&self, key: &Key) -> Result<()> {

@@ -10,7 +10,7 @@ use protocol::{ChunkHash, ManifestEntry};
 use super::{Native, Step};
 use crate::{
     ingest::IngestError,
-    store::{Place, Placed, RawChunk, decompress_frame},
+    store::{Place, Placed, RawChunk, decompress_frame, processors},
 };
 
 /// A chunk that is at hand.
@@ -132,12 +132,11 @@ async fn decompressed(frames: Vec<(ManifestEntry, Bytes)>) -> Result<Vec<RawChun
             portion.push((entry, frame));
         }
     }
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let portions: Vec<Vec<RawChunk>> = stream::iter(portions.into_iter().map(|portion| async move {
         let work = move || portion.into_iter().map(decompress_one).collect::<Result<Vec<_>, IngestError>>();
         tokio::task::spawn_blocking(work).await.map_err(|_| crate::store::StoreError::Stopped)?
     }))
-    .buffered(workers)
+    .buffered(processors())
     .try_collect()
     .await?;
     Ok(portions.into_iter().flatten().collect())
