@@ -10,3 +10,4 @@ mod layers;
 mod memory;
 mod nix;
 mod routes;
+mod watch;

@@ -1,6 +1,9 @@
 //! `watch-store`, and `watch-store stop`
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use client::watch::{Phase, QueueState};
 use tokio::{
@@ -19,6 +22,8 @@ use crate::{
 
 /// How often to look whether a process has ended.
 const POLL: Duration = Duration::from_millis(100);
+/// How often to look whether a watcher that has written its process id begins to watch.
+const BEGINNING_POLLS: u32 = 100;
 
 pub(super) async fn run(
     given: cli::WatchStore,
@@ -32,9 +37,11 @@ pub(super) async fn run(
     let signals = Signals::listen()?;
     let json = given.watching.json;
     let out = |store_dir| if json { Out::json(printer, Stream::Output, store_dir) } else { Out::lines(printer) };
-    let begun = Begun::new(given.cache.as_deref(), &given.watching, environment, out).await?.check().await?;
-    let _pid_file = given.pid_file.map(|path| PidFile::write(path, begun.queue_folder())).transpose()?;
-    let running = begun.start();
+    let folder = queue_folder(given.watching.queue_dir.as_deref(), given.cache.as_deref(), environment)?;
+    // Before all else, so that whoever wants us to stop can say so soon.
+    let _pid_file = given.pid_file.map(|path| PidFile::write(path, &folder)).transpose()?;
+    let begun = Begun::new(given.cache.as_deref(), &given.watching, environment, out).await?;
+    let running = begun.check().await?.start();
     tokio::spawn(signals.obey(running.phase.clone()));
     if let Some(pid) = given.exit_with_pid {
         tokio::spawn(end_with(pid, running.phase.clone()));
@@ -82,32 +89,55 @@ async fn end_with(pid: u32, phase: watch::Sender<Phase>) {
 }
 
 async fn stop(given: &cli::Stop, environment: &Environment, printer: Printer) -> Result<ExitStatus, Failure> {
-    let named = given.queue_dir.is_some() || given.cache.is_some();
-    let folder = match given.pid_file.as_deref().filter(|_| !named).map(PidFile::queue_of) {
-        Some(Ok(Some(folder))) => folder,
-        Some(Err(failure)) => return Err(failure),
-        Some(Ok(None)) => {
-            printer.note("no watcher runs");
-            return Ok(ExitStatus::Ok);
-        }
-        None => queue_folder(given.queue_dir.as_deref(), given.cache.as_deref(), environment)?,
+    let Some(folder) = queue_to_stop(given, environment)? else {
+        printer.note("there is no such file, so no watcher is waited for");
+        return Ok(ExitStatus::Ok);
     };
-    let read = || QueueState::read(&folder).map_err(|error| queue_failure(&error));
-    let mut state = read()?;
-    match state.holder {
+    match watcher_of(&folder, given.pid_file.as_deref()).await? {
         None => printer.note(format!("no watcher works on {}", folder.display())),
         Some(pid) => {
             signal_stop(pid)?;
-            while state.holder == Some(pid) {
+            while state_of(&folder)?.holder == Some(pid) {
                 sleep(POLL).await;
-                state = read()?;
             }
         }
     }
-    if state.paths.is_empty() {
+    let left = state_of(&folder)?.paths;
+    if left.is_empty() {
         printer.note("nothing is left in the queue");
         return Ok(ExitStatus::Ok);
     }
-    printer.warning(left_over(&state.paths));
+    printer.warning(left_over(&left));
     Ok(ExitStatus::Partly)
+}
+
+/// The queue whose watcher is meant; none if that of a file is meant that is not there.
+fn queue_to_stop(given: &cli::Stop, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    match &given.pid_file {
+        Some(path) if given.queue_dir.is_none() && given.cache.is_none() => PidFile::queue_of(path),
+        Some(_) | None => queue_folder(given.queue_dir.as_deref(), given.cache.as_deref(), environment).map(Some),
+    }
+}
+
+/// The process that works on a queue. One that has written its file, or holds the lock and has not said who it is, has only
+/// just begun.
+async fn watcher_of(folder: &Path, pid_file: Option<&Path>) -> Result<Option<u32>, Failure> {
+    for _ in 0..BEGINNING_POLLS {
+        match state_of(folder)?.holder {
+            Some(0) => {}
+            Some(pid) => return Ok(Some(pid)),
+            None => {
+                let wrote = pid_file.map(PidFile::pid_of).transpose()?.flatten();
+                if !wrote.is_some_and(exists) {
+                    return Ok(None);
+                }
+            }
+        }
+        sleep(POLL).await;
+    }
+    Ok(None)
+}
+
+fn state_of(folder: &Path) -> Result<QueueState, Failure> {
+    QueueState::read(folder).map_err(|error| queue_failure(&error))
 }

@@ -69,7 +69,7 @@ impl Events {
 ///
 /// Nix removes a path's lock once the path is valid, or once it has given up. Whatever else brings a path into the folder may
 /// do so long before it is valid; the next event or the next look at the folder will tell.
-fn read(event: notify::Result<Event>, inbox: &PathBuf, filter: PathFilter) -> Vec<News> {
+fn read(event: notify::Result<Event>, inbox: &Path, filter: PathFilter) -> Vec<News> {
     let Ok(event) = event else { return vec![News::Lost] };
     if event.need_rescan() {
         return vec![News::Lost];
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn a_full_queue_of_the_kernel_is_noticed() {
         let event = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
-        assert_eq!(read(Ok(event), &PathBuf::from("/inbox"), PathFilter::default()), [News::Lost]);
+        assert_eq!(read(Ok(event), Path::new("/inbox"), PathFilter::default()), [News::Lost]);
         let broken = Err(notify::Error::generic("broken"));
-        assert_eq!(read(broken, &PathBuf::from("/inbox"), PathFilter::default()), [News::Lost]);
+        assert_eq!(read(broken, Path::new("/inbox"), PathFilter::default()), [News::Lost]);
     }
 }

@@ -245,7 +245,7 @@ impl Watch {
                 (sender, sent) = async { match &mut sending { Some(sending) => sending.await, None => future::pending().await } } => {
                     sending = None;
                     self.sender = Some(sender);
-                    self.settle(sent);
+                    self.settle(&sent);
                 },
                 news = async { match &mut self.events { Some(events) => events.next().await, None => future::pending().await } } => {
                     self.hear(news);
@@ -407,7 +407,7 @@ impl Watch {
         }))
     }
 
-    fn settle(&mut self, sent: Sent) {
+    fn settle(&mut self, sent: &Sent) {
         let now = Instant::now();
         if let Err(error) = self.queue.remove(sent.done.iter().chain(&sent.invalid)) {
             self.reporter.report(WatchEvent::QueueTrouble(&error));

@@ -21,13 +21,14 @@ impl PidFile {
         Ok(Self(path))
     }
 
+    /// The process that wrote the file; none if there is no such file, or half of one.
+    pub(in crate::commands) fn pid_of(path: &Path) -> Result<Option<u32>, Failure> {
+        Ok(read(path)?.and_then(|text| text.trim().parse().ok()))
+    }
+
     /// The queue of the watcher that wrote the file; none if there is no such file.
     pub(in crate::commands) fn queue_of(path: &Path) -> Result<Option<PathBuf>, Failure> {
-        match fs::read_to_string(beside(path)) {
-            Ok(text) => Ok(Some(PathBuf::from(text.trim_end_matches('\n')))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(ExitStatus::Failed, format!("cannot read {}: {error}", path.display()))),
-        }
+        Ok(read(&beside(path))?.map(|text| PathBuf::from(text.trim_end_matches('\n'))))
     }
 }
 
@@ -36,6 +37,14 @@ impl Drop for PidFile {
         // A file that cannot be removed misleads nobody: the lock of the queue tells whether there is a watcher.
         let _ = fs::remove_file(&self.0);
         let _ = fs::remove_file(beside(&self.0));
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(ExitStatus::Failed, format!("cannot read {}: {error}", path.display()))),
     }
 }
 
@@ -53,9 +62,10 @@ mod tests {
     fn it_tells_the_process_and_the_queue_and_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
-        assert_eq!(PidFile::queue_of(&path).unwrap(), None);
+        assert_eq!((PidFile::queue_of(&path).unwrap(), PidFile::pid_of(&path).unwrap()), (None, None));
         let file = PidFile::write(path.clone(), Path::new("/a queue")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), std::process::id().to_string());
+        assert_eq!(PidFile::pid_of(&path).unwrap(), Some(std::process::id()));
         assert_eq!(PidFile::queue_of(&path).unwrap().as_deref(), Some(Path::new("/a queue")));
         drop(file);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
