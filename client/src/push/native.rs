@@ -1,14 +1,16 @@
 //! Native push: only the chunks that the cache has never seen, many paths in one request.
 //!
 //! Data runs in one line. A reader cuts the NARs of many paths into chunks, batch by batch ([`cutting`]); each batch is asked about
-//! ([`asking`]); what is missing is compressed on all cores ([`packing`]) and goes out, in order, in as few requests as the limits
-//! allow ([`sending`]). What all of them know of a path is in the [`ledger`]; the [`window`] bounds what they hold. If anything
+//! ([`asking`]), and a path that was too large to be held is read once more for what is missing of it ([`rereading`]); that is
+//! compressed on all cores ([`packing`]) and goes out, in order, in as few requests as the limits allow ([`sending`]). What all of them know of a path is in the [`ledger`]; the [`window`] bounds what they hold. If anything
 //! breaks, the next round begins anew with what is not in the cache yet ([`rounds`]).
 
 mod asking;
 mod cutting;
 mod ledger;
 mod packing;
+mod pumping;
+mod rereading;
 mod rounds;
 mod sending;
 mod survey;
@@ -90,6 +92,8 @@ struct Context {
     uploader: Arc<Uploader>,
     parameters: PushParameters,
     tuning: Tuning,
+    /// Whether something went wrong before, so that nothing is promised that takes long to find.
+    cautious: bool,
 }
 
 impl Context {

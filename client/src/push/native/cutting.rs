@@ -1,4 +1,4 @@
-//! The stage that reads: from paths to batches of chunks, every NAR once.
+//! The stage that reads: from paths to batches of chunks.
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
@@ -49,21 +49,36 @@ pub(super) struct CutPath {
     pub(super) chunks: Vec<CutChunk>,
 }
 
+/// A path that was read whole, whose chunks are too many to be held. Those that are missing have to be read again.
+#[derive(Debug)]
+pub(super) struct LargePath {
+    pub(super) at: usize,
+    pub(super) manifest: Manifest,
+    /// The places of those of its chunks that no batch has had, in order.
+    pub(super) fresh: Vec<usize>,
+}
+
 /// A part of a batch.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A path, with its chunks.
     Path(CutPath),
-    /// Chunks of a path that is larger than the window; the path follows in a later batch.
+    /// A large path.
+    Large(LargePath),
+    /// Chunks of a path that does not come.
     Loose(Vec<CutChunk>),
 }
 
 impl Piece {
-    pub(super) fn chunks(&self) -> &[CutChunk] {
-        match self {
-            Self::Path(path) => &path.chunks,
-            Self::Loose(chunks) => chunks,
-        }
+    /// What is to be asked about, in order.
+    pub(super) fn digests(&self) -> impl Iterator<Item = ChunkHash> {
+        let (chunks, large) = match self {
+            Self::Path(path) => (&path.chunks[..], None),
+            Self::Loose(chunks) => (&chunks[..], None),
+            Self::Large(large) => (&[][..], Some(large)),
+        };
+        let fresh = large.into_iter().flat_map(|large| large.fresh.iter().map(|&at| large.manifest.0[at].hash));
+        chunks.iter().map(|chunk| chunk.hash).chain(fresh)
     }
 }
 
@@ -75,7 +90,7 @@ pub(super) type Batch = Vec<Piece>;
 pub(super) struct Limits {
     /// The bytes held after which a batch is handed on, at the next end of a path.
     batch: usize,
-    /// The bytes that a batch never exceeds, unless one chunk does: a path with more is cut up.
+    /// The bytes that a batch never exceeds, unless one chunk does: a path with more is large.
     path: usize,
 }
 
@@ -103,6 +118,8 @@ pub(super) struct Cutting {
     /// The new chunks of the path that is being read.
     open: Vec<CutChunk>,
     open_bytes: usize,
+    /// The places of all its new chunks instead, once they are too many to be held.
+    fresh: Option<Vec<usize>>,
 }
 
 /// Nobody wants to have more.
@@ -124,6 +141,7 @@ impl Cutting {
             batch_entries: 0,
             open: Vec::new(),
             open_bytes: 0,
+            fresh: None,
         }
     }
 
@@ -188,15 +206,11 @@ impl Cutting {
                 ledger.failed(at, error);
                 // Others may rely on these chunks, which count as seen.
                 self.loosen();
+                for position in self.fresh.take().unwrap_or_default() {
+                    self.seen.remove(&manifest[position].hash);
+                }
             }
-            None => {
-                ledger.cut(manifest.len());
-                self.batch_entries += manifest.len();
-                self.batch_bytes += std::mem::take(&mut self.open_bytes);
-                self.batch_digests += self.open.len();
-                let chunks = std::mem::take(&mut self.open);
-                self.batch.push(Piece::Path(CutPath { at, manifest: Manifest(manifest), chunks }));
-            }
+            None => self.end(at, Manifest(manifest))?,
         }
         let full = self.batch_bytes >= self.limits.batch
             || self.batch_digests >= MAX_ASKED
@@ -215,6 +229,10 @@ impl Cutting {
             self.ledger.passed(at, bytes.len() as u64);
             return Ok(());
         }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.push(position);
+            return Ok(());
+        }
         let full = |cutting: &Self| {
             cutting.batch_bytes + cutting.open_bytes + bytes.len() > cutting.limits.path
                 || cutting.batch_digests + cutting.open.len() >= MAX_ASKED
@@ -223,14 +241,32 @@ impl Cutting {
             self.hand_out()?;
         }
         if full(self) && !self.open.is_empty() {
-            self.loosen();
-            self.hand_out()?;
+            self.open_bytes = 0;
+            let held = self.open.drain(..).map(|chunk| chunk.position);
+            self.fresh = Some(held.chain([position]).collect());
+            return Ok(());
         }
         let room = self.window.take(bytes.len());
         self.open_bytes += bytes.len();
         // Copied, since a slice would keep alive the much larger buffer that it is a slice of.
         let bytes = Bytes::copy_from_slice(bytes);
         self.open.push(CutChunk { at, position, hash, bytes, room });
+        Ok(())
+    }
+
+    /// Puts the path that was read into the batch.
+    fn end(&mut self, at: usize, manifest: Manifest) -> Result<(), Closed> {
+        self.ledger.cut(manifest.0.len());
+        if let Some(fresh) = self.fresh.take() {
+            self.hand_out()?;
+            self.batch.push(Piece::Large(LargePath { at, manifest, fresh }));
+            return self.hand_out();
+        }
+        self.batch_entries += manifest.0.len();
+        self.batch_bytes += std::mem::take(&mut self.open_bytes);
+        self.batch_digests += self.open.len();
+        let chunks = std::mem::take(&mut self.open);
+        self.batch.push(Piece::Path(CutPath { at, manifest, chunks }));
         Ok(())
     }
 

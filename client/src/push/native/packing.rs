@@ -14,7 +14,7 @@ use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 use super::{asking::Step, cutting::CutChunk, window::Room};
 
 /// A job has so many bytes, so that handing it to another thread costs nothing beside doing it.
-const JOB_BYTES: usize = 512 << 10;
+pub(super) const JOB_BYTES: usize = 512 << 10;
 /// … or so many steps.
 const JOB_STEPS: usize = 1024;
 

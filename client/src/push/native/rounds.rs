@@ -6,16 +6,15 @@ use std::{
 };
 
 use formats::StorePathHash;
-use futures::{StreamExt, TryStreamExt, stream};
 use protocol::push::PushParameters;
 use tokio::sync::mpsc;
 
 use super::{
     Context, Transfer, Tuning,
-    asking::{missing, steps},
-    cutting::{Batch, Cutting},
+    cutting::Cutting,
     ledger::Ledger,
-    packing::{Packed, Packer, jobs},
+    packing::Packer,
+    pumping::Pump,
     sending::{Sending, Task},
 };
 use crate::{
@@ -29,8 +28,6 @@ use crate::{
     retry::{Again, Retryable},
 };
 
-/// How many batches are asked about at once.
-const QUESTIONS: usize = 2;
 /// A request that a proxy finds too large is halved: from this at most, since proxies that have a limit have one below it …
 const LARGE_REQUEST_BYTES: u64 = 256 << 20;
 /// … and not below this.
@@ -50,7 +47,7 @@ pub(in crate::push) async fn push(
     let cores =
         tuning.compression_jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let mut rounds = Rounds {
-        context: Arc::new(Context { uploader: Arc::clone(uploader), parameters, tuning }),
+        context: Arc::new(Context { uploader: Arc::clone(uploader), parameters, tuning, cautious: false }),
         ledger: Arc::clone(&ledger),
         packer: Arc::new(Packer::new(level, cores)),
         rate: uploader.rate.clone(),
@@ -88,6 +85,7 @@ impl Rounds {
                 },
             };
             first = false;
+            Arc::make_mut(&mut self.context).cautious |= outcome.is_err();
             // Whatever has arrived is arrived: only attempts that get nowhere are counted.
             failed = if self.ledger.done() > done { 0 } else { failed };
             let asked = match outcome {
@@ -140,13 +138,12 @@ impl Rounds {
         let cutting = Cutting::new(&self.context, Arc::clone(&self.ledger), batches);
         let reading = tokio::task::spawn_blocking(move || cutting.run(&order));
         let (packed, received) = mpsc::channel(2);
-        let pumping = Task(tokio::spawn(pump(
-            Arc::clone(&self.context),
-            Arc::clone(&self.ledger),
-            Arc::clone(&self.packer),
-            cut,
-            packed,
-        )));
+        let pump = Pump {
+            context: Arc::clone(&self.context),
+            ledger: Arc::clone(&self.ledger),
+            packer: Arc::clone(&self.packer),
+        };
+        let pumping = Task(tokio::spawn(pump.run(cut, packed)));
         let sending = Sending {
             api: self.api().clone(),
             cache: self.context.uploader.cache.clone(),
@@ -165,34 +162,5 @@ impl Rounds {
 
     fn api(&self) -> &Api {
         &self.context.uploader.api
-    }
-}
-
-/// Asks and compresses, with several batches and jobs under way, and keeps the order.
-async fn pump(
-    context: Arc<Context>,
-    ledger: Arc<Ledger>,
-    packer: Arc<Packer>,
-    batches: mpsc::Receiver<Batch>,
-    out: mpsc::Sender<Result<Packed, ApiError>>,
-) {
-    let (context, ledger) = (&context, &ledger);
-    let ahead = packer.cores() * 2;
-    let packed = stream::unfold(batches, |mut batches| async move { Some((batches.recv().await?, batches)) })
-        .map(|batch| async move { missing(context, ledger, batch).await })
-        .buffered(QUESTIONS)
-        .map_ok(|batch| stream::iter(jobs(steps(context, ledger, batch))).map(Ok))
-        .try_flatten()
-        .map(|job| {
-            let packer = Arc::clone(&packer);
-            async move { packer.pack(job?).await.map_err(|error| context.broken(&error)) }
-        })
-        .buffered(ahead);
-    let mut packed = std::pin::pin!(packed);
-    while let Some(packed) = packed.next().await {
-        let failed = packed.is_err();
-        if out.send(packed).await.is_err() || failed {
-            return;
-        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     Context, Tuning,
     asking::missing,
-    cutting::{Cutting, Piece},
+    cutting::{CutPath, Cutting, LargePath, Piece},
     ledger::Ledger,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(in crate::push) async fn survey(
     tuning: Tuning,
     plan: &PushPlan,
 ) -> Result<Survey, ApiError> {
-    let context = Context { uploader: Arc::clone(uploader), parameters, tuning };
+    let context = Context { uploader: Arc::clone(uploader), parameters, tuning, cautious: false };
     let ledger = Arc::new(Ledger::new(plan, Arc::new(Silent), uploader.api.clone(), Vec::new()));
     let (batches, mut cut) = mpsc::channel(1);
     let cutting = Cutting::new(&context, Arc::clone(&ledger), batches);
@@ -55,10 +55,18 @@ pub(in crate::push) async fn survey(
     let mut survey = Survey { new_bytes: vec![Some(0); plan.uploads().len()], ..Survey::default() };
     while let Some(batch) = cut.recv().await {
         let batch = missing(&context, &ledger, batch).await?;
-        for chunk in batch.iter().flat_map(Piece::chunks) {
-            survey.new_chunks += 1;
-            if let Some(bytes) = &mut survey.new_bytes[chunk.at] {
-                *bytes += chunk.bytes.len() as u64;
+        for piece in batch {
+            let sizes: Vec<(usize, usize)> = match piece {
+                Piece::Path(CutPath { chunks, .. }) | Piece::Loose(chunks) => {
+                    chunks.iter().map(|chunk| (chunk.at, chunk.bytes.len())).collect()
+                }
+                Piece::Large(LargePath { at, manifest, fresh }) => {
+                    fresh.iter().map(|&position| (at, manifest.0[position].size as usize)).collect()
+                }
+            };
+            for (at, size) in sizes {
+                survey.new_chunks += 1;
+                survey.new_bytes[at].iter_mut().for_each(|bytes| *bytes += size as u64);
             }
         }
     }

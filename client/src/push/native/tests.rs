@@ -105,20 +105,111 @@ async fn only_what_is_missing_is_sent_and_once() {
     assert!(*server.state().streams.last().unwrap() < lost.len() + 3000);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_path_larger_than_the_window_goes_in_front_of_itself() {
-    let server = Fake::start(State::default()).await;
+/// Three paths, the second of which is larger than any window of these tests.
+fn large() -> FakeStore {
     let infos = vec![info("small", &[], None), info("large", &["small"], None), info("z", &["large"], None)];
-    let store = Arc::new(FakeStore::with(infos, |info| {
+    FakeStore::with(infos, |info| {
         let name = info.path.name().to_string();
         noise(&name, if name == "large" { 400_000 } else { 3000 })
-    }));
-    let report = push(&server, store, tuning(64 << 10)).await;
-    assert!(report.is_complete());
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_larger_than_the_window_is_read_twice() {
+    let server = Fake::start(State::default()).await;
+    let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
+    assert!(report.is_complete(), "{report:?}");
     let [stream] = &streams(&server)[..] else { panic!("one stream is enough") };
-    let (before, after) = stream.split_once("large:").unwrap();
-    assert!(before.contains("lllll") && after.contains("z:c"), "{stream}");
-    assert!(server.state().asked.iter().filter(|asked| *asked == "missing-chunks").count() > 5);
+    assert!(stream.starts_with("push small:ccc large:cccccccccc") && stream.contains("c z:c"), "{stream}");
+    let questions = server.state().asked.iter().filter(|asked| *asked == "missing-chunks").count();
+    assert_eq!(questions, 3, "each path is asked about once");
+
+    // All but a few chunks are there, so nothing is promised: they go first.
+    let count = {
+        let mut state = server.state();
+        state.paths.clear();
+        state.asked.clear();
+        let some: Vec<_> = state.chunks.keys().copied().take(4).collect();
+        some.iter().for_each(|hash| drop(state.chunks.remove(hash)));
+        state.chunks.len()
+    };
+    let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
+    assert!(report.is_complete() && report.transfer.chunks_sent == 4, "{report:?}");
+    assert_eq!(server.state().chunks.len(), count + 4);
+    let stream = streams(&server).concat();
+    assert!(stream.contains("llarge: ") && !stream.contains("large:c"), "{stream}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_larger_than_any_request_goes_behind_its_chunks() {
+    let server = Fake::start(State { max_stream_bytes: Some(50_000), ..State::default() }).await;
+    let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
+    assert!(report.is_complete());
+    let streams = streams(&server);
+    assert!(streams.len() > 400_000 / 50_000 && streams[1].contains("llll"), "{streams:?}");
+    assert!(streams.last().unwrap().contains("large: z:c"));
+}
+
+/// What is found slowly is not promised a second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_path_that_was_cut_off_goes_behind_its_chunks() {
+    let server = Fake::start(State { cuts: vec![150_000], ..State::default() }).await;
+    let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
+    assert!(report.is_complete());
+    let streams = streams(&server);
+    assert_eq!(streams.len(), 2);
+    assert!(streams[0].contains("large:c") && streams[1].contains("llarge: z:c"), "{streams:?}");
+    let letters = streams.concat().replace("small", "").replace("large", "");
+    assert_eq!(letters.matches(['c', 'l']).count(), server.state().chunks.len(), "each chunk arrived once");
+}
+
+/// A store in which a path changes between the first look and the second.
+struct Changing(FakeStore, std::sync::atomic::AtomicUsize);
+
+impl LocalStore for Changing {
+    fn store_dir(&self) -> &formats::StoreDir {
+        self.0.store_dir()
+    }
+
+    fn closure(&self, roots: &BTreeSet<formats::StorePath>) -> Result<Vec<PathInfo>, crate::nix::StoreError> {
+        self.0.closure(roots)
+    }
+
+    fn path_infos(&self, paths: &BTreeSet<formats::StorePath>) -> Result<Vec<PathInfo>, crate::nix::StoreError> {
+        self.0.path_infos(paths)
+    }
+
+    fn registrations(
+        &self,
+        paths: &BTreeSet<formats::StorePath>,
+    ) -> Result<std::collections::BTreeMap<formats::StorePath, Option<protocol::Timestamp>>, crate::nix::StoreError>
+    {
+        self.0.registrations(paths)
+    }
+
+    fn contents(&self, path: &formats::StorePath) -> std::path::PathBuf {
+        let contents = self.0.contents(path);
+        if path.name().to_string() == "large" && self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            std::fs::write(&contents, noise("other", 400_000)).unwrap();
+        }
+        contents
+    }
+
+    fn folder(&self) -> &std::path::Path {
+        self.0.folder()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_changes_between_the_looks_fails_alone() {
+    let server = Fake::start(State::default()).await;
+    let store = Arc::new(Changing(large(), 0.into()));
+    let (push, _) = begin(&server, store, tuning(64 << 10)).await;
+    let report = push.apply(&push.plan(BTreeSet::new()).await.unwrap()).await;
+    let failed: Vec<String> = report.failures().map(|(_, error)| format!("{error:?}")).collect();
+    assert!(matches!(&failed[..], [error] if error.contains("Changed")), "{report:?}");
+    assert_eq!((report.uploaded().count(), report.results.len()), (1, 3), "{report:?}");
+    assert_eq!(server.state().paths.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
