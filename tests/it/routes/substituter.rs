@@ -1,1 +1,11 @@
-//! x
+//! `/{cache}/…`: what Nix reads.
+
+mod cache_info;
+mod document;
+mod listing;
+mod log;
+mod nar;
+mod narinfo;
+mod privacy;
+mod realisation;
+mod root;
