@@ -64,8 +64,10 @@ impl Sending {
             match next {
                 Some(Ok(packed)) => self.send(&mut open, packed).await?,
                 Some(Err(error)) => {
-                    if open.as_ref().is_some_and(|request| request.owed == 0) {
-                        self.finish(&mut open).await?;
+                    match &open {
+                        // What was promised does not come: the server must not take the stream for whole.
+                        Some(request) if request.owed > 0 => request.break_off().await,
+                        _ => self.finish(&mut open).await?,
                     }
                     return Err(error);
                 }
@@ -176,6 +178,16 @@ impl Sending {
 
     fn incomplete(&self, message: String) -> ApiError {
         self.api.refusal(&self.cache, ErrorCode::IncompleteBody, message)
+    }
+}
+
+impl Request {
+    async fn break_off(&self) {
+        let error = io::Error::other("the stream cannot go on");
+        if self.pieces.send(Err(error)).await.is_ok() {
+            // Until the connection has seen it.
+            self.pieces.closed().await;
+        }
     }
 }
 
