@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::lab::{Lab, assert_pushed_once, base_name, next_second, pushed};
+use super::lab::{BY_EVENTS, Lab, assert_pushed_once, base_name, next_second, pushed};
 use crate::harness::nix::clients;
 
 const MANY: usize = 200;
@@ -29,10 +29,7 @@ async fn every_path_of_a_build_is_sent_once() {
 
 /// Without what Nix says.
 fn only_ours(log: &str) -> String {
-    log.lines()
-        .filter(|line| line.starts_with("pushed "))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    log.lines().filter(|line| line.starts_with("pushed ")).map(|line| format!("{line}\n")).collect()
 }
 
 #[tokio::test]
@@ -59,7 +56,7 @@ async fn paths_are_sent_while_the_build_goes_on() {
         "path=$({}); hash=$(basename $path | cut -c-32); until curl -sf $ATTIC_SERVER/ci/$hash.narinfo >/dev/null; do sleep 0.1; done; echo $path",
         words.join(" ")
     );
-    let (built, log) = lab.watch_exec(&["sh".into(), "-c".into(), script], &[]);
+    let (built, log) = lab.watch_exec(&["sh".into(), "-c".into(), script], &BY_EVENTS);
     assert_eq!(built.paths.len(), 1);
     assert!(log.contains("to ci, 1 of them incrementally"), "{log}");
 }

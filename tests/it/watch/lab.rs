@@ -22,7 +22,10 @@ const CLIENT: &str = env!("CARGO_BIN_EXE_client-under-test");
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Impatient watchers make quick tests.
-const QUICK: [&str; 6] = ["--batch-idle", "100ms", "--batch-longest", "500ms", "--sweep-interval", "1s"];
+const QUICK: [&str; 4] = ["--batch-idle", "100ms", "--batch-longest", "500ms"];
+/// What finds paths: events of the kernel, or looking.
+pub(super) const BY_EVENTS: [&str; 2] = ["--sweep-interval", "1h"];
+pub(super) const BY_LOOKING: [&str; 2] = ["--sweep-interval", "300ms"];
 
 /// `make COUNT` derivations whose names and contents have TAG in them; the one numbered FAILS fails, all take SECONDS.
 const EXPRESSION: &str = r#"
@@ -176,7 +179,11 @@ impl Lab {
         let from = format!("{}/ci", self.server.url());
         let mut command = self.command("nix");
         command.args(["--extra-experimental-features", "nix-command", "copy", "--from", &from, "--to"]);
-        command.arg(format!("local?root={0}&real={0}/real", root.path().display())).args(["--option", "trusted-public-keys", key]);
+        command.arg(format!("local?root={0}&real={0}/real", root.path().display())).args([
+            "--option",
+            "trusted-public-keys",
+            key,
+        ]);
         // Nothing remembered from before.
         command.env("XDG_CACHE_HOME", root.path().join("cache")).args(paths);
         let output = command.output().unwrap();

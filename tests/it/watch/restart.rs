@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use rustix::process::Signal;
 
-use super::lab::{Lab, assert_pushed_once, next_second, until};
+use super::lab::{BY_LOOKING, Lab, assert_pushed_once, next_second, until};
 
 #[tokio::test]
 async fn a_killed_watcher_takes_up_where_it_was() {
@@ -119,5 +119,20 @@ async fn a_start_after_the_build_began_misses_nothing() {
     watcher.signal(Signal::TERM);
     assert_eq!(watcher.end(), 0);
     assert_pushed_once(&lab.logs(), &built.union(&too_early).cloned().collect());
+    lab.assert_cached(&built);
+}
+
+#[tokio::test]
+async fn what_the_kernel_does_not_tell_is_found_by_looking() {
+    let Some(lab) = Lab::new() else { return };
+    let watcher = lab.watch(&BY_LOOKING);
+    // The kernel goes on telling of the folder that was there when it was asked.
+    let (store, away) = (lab.store_dir(), lab.place("nix/away"));
+    fs::rename(&store, &away).unwrap();
+    fs::create_dir(&store).unwrap();
+    let built = lab.build("untold", 3);
+    watcher.until_sent(3);
+    watcher.signal(Signal::TERM);
+    assert_eq!(watcher.end(), 0);
     lab.assert_cached(&built);
 }
