@@ -112,6 +112,7 @@ impl Context<'_> {
 /// Runs the program with the process's arguments, environment and streams.
 #[must_use]
 pub fn main() -> ExitCode {
+    memory::give_back_large_buffers();
     let invocation = Invocation {
         args: std::env::args_os().collect(),
         environment: std::env::vars_os().collect(),

@@ -23,8 +23,8 @@ use std::{
     time::Duration,
 };
 
-use database::Database;
-use formats::NarHash;
+use database::{Cache, Database, PathOutcome};
+use formats::{NarHash, StorePath};
 use protocol::{ChunkSizes, Clock, ErrorCode};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
@@ -33,7 +33,10 @@ pub use native::{ParseInfo, PathRefusal, PushContext};
 pub use path::{PushOutcome, Pushed};
 pub use upload::PutNar;
 
-use crate::store::{ChunkStore, StoreError};
+use crate::{
+    metrics as names,
+    store::{ChunkStore, StoreError},
+};
 use decode::decode;
 
 /// The limits on what comes in.
@@ -169,6 +172,15 @@ impl Ingest {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Counts a path that was pushed. Two builders may have made different NARs of it, which somebody should know.
+    fn note(cache: &Cache, path: &StorePath, nar_size: u64, outcome: PathOutcome) {
+        metrics::counter!(names::PUSHED_NAR_BYTES).increment(nar_size);
+        if outcome == PathOutcome::KeptOther {
+            metrics::counter!(names::DIVERGENT_PUSHES, "cache" => cache.name.to_string()).increment(1);
+            tracing::warn!(cache.name = %cache.name, %path, "pushed with another NAR than the cache has; the first one stays");
+        }
     }
 
     /// Waits for its turn: what is worked on at a time bounds the memory.

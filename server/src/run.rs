@@ -161,6 +161,8 @@ impl Server {
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
         }
         usage.await?;
+        // What was used while requests ended.
+        flush_usage(&app).await;
         tracker.close();
         drop(app);
         // The committer ends with the last upload; what was cut off may never let go of it.
@@ -170,19 +172,23 @@ impl Server {
     }
 }
 
-/// Writes down the use of paths now and then, and once more at the end.
+/// Writes down the use of paths now and then.
 fn write_usage(app: App, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             let stopping = tokio::time::timeout(USAGE_INTERVAL, stop.cancelled()).await.is_ok();
-            if let Err(error) = app.usage.flush(&*app.database, app.clock.now()).await {
-                tracing::warn!(%error, "the use of paths could not be written down");
-            }
             if stopping {
                 return;
             }
+            flush_usage(&app).await;
         }
     })
+}
+
+async fn flush_usage(app: &App) {
+    if let Err(error) = app.usage.flush(&*app.database, app.clock.now()).await {
+        tracing::warn!(%error, "the use of paths could not be written down");
+    }
 }
 
 /// The storage that the configuration names.

@@ -1,6 +1,7 @@
 //! `cache`: looking after caches in the database of this machine.
 
 mod create;
+mod key;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -18,6 +19,9 @@ pub(super) enum CacheVerb {
     List,
     /// Show a cache
     Info(InfoArgs),
+    /// Change the keys that sign its narinfos
+    #[command(subcommand)]
+    Key(key::KeyVerb),
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +45,7 @@ async fn act(
     match verb {
         CacheVerb::Create(args) => create::run(args, database, context, output).await,
         CacheVerb::List => show::list(database, output).await,
+        CacheVerb::Key(verb) => key::run(verb, database, output).await,
         CacheVerb::Info(args) => show::info(&args.name, database, output).await,
     }
 }

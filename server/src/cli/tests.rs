@@ -323,6 +323,37 @@ fn caches_are_created_listed_and_shown() {
 }
 
 #[test]
+fn keys_are_changed_with_an_overlap() {
+    let world = World::new();
+    let file = world.file(ATTIC);
+    let cache = |args: &[&str]| world.run(&[&["flywheel-server", "-f", &file, "cache"], args].concat());
+    let first = cache(&["create", "main"]).data;
+    let both = cache(&["key", "add", "main"]).data;
+    assert!(both.starts_with("Public Key: main-2:") && both.ends_with(&first), "{both}");
+    let taken = cache(&["key", "add", "main", "--key-name", "main-2"]);
+    assert_eq!(taken.status, ExitStatus::Failed);
+    assert_eq!(
+        taken.notes,
+        "error: the cache main has a key main-2 already\nhint: Nix trusts only one key of a name: choose another with --key-name\n"
+    );
+    let second = cache(&["key", "remove", "main", "main"]).data;
+    assert_eq!(format!("{second}{first}"), both);
+    let last = cache(&["key", "remove", "main", "main-2"]);
+    assert_eq!(last.status, ExitStatus::Failed);
+    assert!(last.notes.starts_with("error: main-2 is the only key of the cache main\n"), "{}", last.notes);
+
+    let imported = world.dir.path().join("key");
+    std::fs::write(
+        &imported,
+        "old:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA5tVYukLQXTNqbPoDHRSLudr1rVjNwSn5Jh40Sdnqf9g==",
+    )
+    .unwrap();
+    let refused = cache(&["key", "add", "main", "--import", imported.to_str().unwrap()]);
+    assert!(refused.notes.contains("holds no key"), "{}", refused.notes);
+    assert!(cache(&["info", "main"]).data.starts_with(&second));
+}
+
+#[test]
 fn the_schema_is_brought_up_to_date_by_itself() {
     let world = World::new();
     let file = world.file(ATTIC);

@@ -24,11 +24,7 @@ use super::{
     put::reader,
     substituter::done,
 };
-use crate::{
-    app::App,
-    ingest::{PushOutcome, WireDigest},
-    metrics as names,
-};
+use crate::{app::App, ingest::WireDigest};
 
 /// The most that a request other than an upload may send.
 const MAX_JSON_BYTES: usize = 16 << 20;
@@ -70,12 +66,7 @@ pub(super) async fn upload_path(State(app): State<App>, request: Request) -> Res
     };
     let (cache, caller) = access::cache(&app, &parts.headers, &about.cache, Permission::Push).await?;
     let info = path_info(&cache.store_dir, &about)?;
-    let path = info.path.clone();
     let pushed = app.ingest.push_path(&cache, info, caller.subject().map(str::to_owned), body).await?;
-    metrics::counter!(names::PUSHED_NAR_BYTES).increment(about.nar_size);
-    if pushed.outcome == PushOutcome::KeptOther {
-        note_divergence(&cache, &path);
-    }
     let kind = match pushed.file_size {
         Some(_) => UploadPathResultKind::Uploaded,
         None => UploadPathResultKind::Deduplicated,
@@ -88,12 +79,6 @@ fn check_metadata_size(app: &App, size: usize) -> Result<(), ApiError> {
     let limit = app.settings.max_nar_info_size;
     let too_large = || ApiError::new(ErrorCode::TooLarge, format!("The metadata is larger than {limit} bytes."));
     (size <= limit).then_some(()).ok_or_else(too_large)
-}
-
-/// Tells the log and the metrics that two builders made different NARs for one path. The first one stays.
-pub(super) fn note_divergence(cache: &Cache, path: &StorePath) {
-    metrics::counter!(names::DIVERGENT_PUSHES, "cache" => cache.name.to_string()).increment(1);
-    tracing::warn!(cache.name = %cache.name, path = %path, "pushed with another NAR than the cache has; the first one stays");
 }
 
 /// Parses the metadata of an upload: whatever is signed is a type by then.

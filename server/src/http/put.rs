@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::App,
     auth::Caller,
-    ingest::{BodyReader, PushOutcome, PutNar, WireDigest},
+    ingest::{BodyReader, PutNar, WireDigest},
 };
 
 /// Takes a file of a cache. Answers 200: Nix takes nothing else but 201 and 204 for success.
@@ -105,10 +105,7 @@ async fn narinfo(
         return Err(ApiError::new(ErrorCode::InvalidNarInfo, message));
     }
     let subject = caller.subject().map(str::to_owned);
-    let path = narinfo.info.path.clone();
-    if app.ingest.put_narinfo(cache, narinfo, subject).await? == PushOutcome::KeptOther {
-        super::attic::note_divergence(cache, &path);
-    }
+    app.ingest.put_narinfo(cache, narinfo, subject).await?;
     Ok(())
 }
 

@@ -198,13 +198,18 @@ impl Native<'_> {
         let now = self.ingest.clock.now();
         let mut records = Records::default();
         let mut sizes = Vec::with_capacity(complete.len());
+        let mut paths = Vec::with_capacity(complete.len());
         for Complete { new, nar, .. } in complete {
             let (nar, record) = nar.rows(store, &frames, now).await?;
             sizes.push(nar.file_size);
+            paths.push((new.info.path.clone(), nar.nar_size));
             records.nars.push((nar, record));
             records.paths.push(self.ingest.path_record(&self.context.cache, new));
         }
         let outcomes = store.commit(frames, records).await?;
+        for (outcome, (path, nar_size)) in outcomes.iter().zip(&paths) {
+            Ingest::note(&self.context.cache, path, *nar_size, *outcome);
+        }
         Ok(outcomes
             .into_iter()
             .zip(sizes)

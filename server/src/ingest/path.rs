@@ -84,15 +84,19 @@ impl Ingest {
         let (frames, nar, record) = stored.ready(now).await?;
         let file_size = Some(nar.file_size);
         let mut records = Records { nars: vec![(nar, record)], ..Records::default() };
+        let path = new.info.path.clone();
         records.paths.push(self.path_record(cache, new));
         let outcomes = self.store.commit(frames, records).await?;
+        outcomes.iter().for_each(|outcome| Self::note(cache, &path, nar_size, *outcome));
         Ok(Pushed { outcome: outcome(&outcomes), file_size, frac_deduplicated })
     }
 
     /// Makes a path visible whose NAR is in the index.
     pub(super) async fn commit_path(&self, cache: &Cache, new: NewPathInfo) -> Result<PushOutcome, IngestError> {
+        let (path, nar_size) = (new.info.path.clone(), new.info.nar_size);
         let paths = vec![self.path_record(cache, new)];
         let outcomes = self.store.commit(Vec::new(), Records { paths, ..Records::default() }).await?;
+        outcomes.iter().for_each(|outcome| Self::note(cache, &path, nar_size, *outcome));
         Ok(outcome(&outcomes))
     }
 

@@ -1,13 +1,13 @@
 //! The chunks of a batch: those that were sent, checked and placed; those that were not, read back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use database::{ChunkId, ChunkLocation};
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{ChunkHash, ManifestEntry};
 
-use super::{Native, Step};
+use super::{Native, Step, verify::Verifying};
 use crate::{
     ingest::IngestError,
     store::{Place, Placed, RawChunk, decompress_frame, processors},
@@ -35,13 +35,18 @@ impl Native<'_> {
             Step::Begin(_) | Step::Known(_) | Step::End => None,
         });
         let mut chunks = self.take_sent(sent.collect()).await?;
+        // Nothing is read back for a path that is refused already.
+        let mut refused = self.current.as_ref().is_some_and(Verifying::is_refused);
         let mut wanted: Vec<ManifestEntry> = Vec::new();
+        let mut seen = HashSet::new();
         for step in steps {
-            if let Step::Known(entry) = step
-                && !chunks.contains_key(&entry.hash)
-                && !wanted.contains(entry)
-            {
-                wanted.push(*entry);
+            match step {
+                Step::Begin(info) => refused = (self.context.parse)(info).is_err(),
+                Step::End => refused = false,
+                Step::Known(entry) if !refused && !chunks.contains_key(&entry.hash) && seen.insert(entry.hash) => {
+                    wanted.push(*entry);
+                }
+                Step::Known(_) | Step::Sent(..) | Step::Loose(..) => {}
             }
         }
         let lacking = self.read_back(wanted, &mut chunks).await?;
@@ -55,7 +60,7 @@ impl Native<'_> {
 
     /// Checks and stores what was sent.
     async fn take_sent(&mut self, sent: Vec<(ManifestEntry, Bytes)>) -> Result<Chunks, IngestError> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let sent = sent.into_iter().filter(|(entry, _)| seen.insert(entry.hash)).collect();
         let raw = decompressed(sent).await?;
         for chunk in &raw {

@@ -140,6 +140,11 @@ fn walk(
 }
 
 impl Verifying {
+    /// Whether something has been wrong with the path.
+    pub(super) fn is_refused(&self) -> bool {
+        self.state.is_err()
+    }
+
     fn chunk(&mut self, chunks: &Chunks, hash: &protocol::ChunkHash) {
         let Ok(open) = &mut self.state else { return };
         let outcome = match chunks.get(hash) {
