@@ -93,3 +93,38 @@ fn another_endpoint_is_followed_unless_it_is_less_safe() {
     assert!(api("https://a").at("http://b").is_err());
     assert!(api("http://a").at("ftp://b").is_err() && api("http://a").at("b").is_err());
 }
+
+#[tokio::test]
+async fn native_push_is_found_out_by_asking() {
+    let sizes = r#"{"nar_size_threshold":1024,"min_size":1024,"avg_size":4096,"max_size":16384}"#;
+    let parameters = |version: u32, sizes: &str| {
+        let text = r#""max_stream_bytes":1000,"compression_level":3"#;
+        Reply::json(200, &format!(r#"{{"version":{version},"chunking":{sizes},{text}}}"#))
+    };
+    let ask = async |reply| {
+        let server = FakeServer::start([reply]).await;
+        let answer = server.api(|_| {}).push_parameters(&main()).await;
+        assert!(server.asked()[0].head.starts_with("get /_flywheel/v1/caches/main/push http/1.1\r\n"));
+        answer
+    };
+    assert!(matches!(ask(parameters(1, sizes)).await, Ok(PushSupport::Native(p)) if p.max_stream_bytes == 1000));
+    assert!(matches!(ask(Reply::json(200, r#"{"version":2,"other":1}"#)).await, Ok(PushSupport::Other { version: 2 })));
+    assert!(matches!(ask(Reply::error(404, "NotFound")).await, Ok(PushSupport::None)));
+    assert!(matches!(ask(Reply::json(404, "<html>")).await, Ok(PushSupport::None)));
+    assert_eq!(code(&ask(Reply::error(404, "NoSuchCache")).await.unwrap_err()), Some("NoSuchCache"));
+    // Sizes that a cutter would choke on.
+    let odd = sizes.replace("4096", "4097");
+    assert!(matches!(ask(parameters(1, &odd)).await, Err(ApiError::Answer { .. })));
+}
+
+#[tokio::test]
+async fn a_bitmap_has_one_bit_for_each_chunk() {
+    let chunks = [protocol::ChunkHash([1; 32]), protocol::ChunkHash([2; 32])];
+    let server = FakeServer::start([Reply::json(200, "\u{2}"), Reply::json(200, "\u{4}")]).await;
+    let api = server.api(|_| {});
+    let missing = api.missing_chunks(&main(), &chunks).await.unwrap();
+    assert!(!missing.contains(0) && missing.contains(1));
+    assert_eq!(server.asked()[0].body, [[1; 32], [2; 32]].concat());
+    assert!(matches!(api.missing_chunks(&main(), &chunks).await, Err(ApiError::Answer { .. })));
+    assert_eq!(api.traffic(), Traffic { requests: 2, sent_bytes: 128 });
+}

@@ -261,6 +261,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn names_are_excluded_with_or_without_their_hash() {
+        let infos = ["a-source", "b.drv", "c"].map(|name| info(name, &[], None)).to_vec();
+        let patterns = ["*-source", "*.drv", "?-c"].map(|glob| glob::Pattern::new(glob).unwrap());
+        let candidates = Candidates::new(infos, &UpstreamFilter::Ignore).excluding(&patterns);
+        let plan = candidates.decide("main".parse().unwrap(), &[*path("c").hash()].into());
+        assert_eq!((names(plan.uploads()), plan.excluded_count(), plan.cached_count()), (vec!["c".to_owned()], 2, 0));
+        assert!(plan.skipped().iter().any(|skipped| skipped.reason == SkipReason::Excluded(patterns[0].clone())));
+    }
+
+    #[test]
     fn references_come_first() {
         let infos = vec![
             info("top", &["mid", "leaf", "top"], None),

@@ -85,12 +85,13 @@ pub(super) fn report_line(plan: &PushPlan, report: &PushReport, took: Duration) 
     let bad = report.results.len() - sent;
     let failed = if bad == 0 { String::new() } else { format!(", {} not", paths(bad)) };
     let wire = report.transfer.wire_bytes;
-    let saved = match bytes {
+    let saved = match bytes.saturating_sub(wire) {
         0 => String::new(),
-        _ => format!(" as {}, {:.0} % saved", size(wire), bytes.saturating_sub(wire) as f64 * 100.0 / bytes as f64),
+        saved => format!(", {:.0} % saved", saved as f64 * 100.0 / bytes as f64),
     };
+    let went = if wire == 0 || sent == 0 { String::new() } else { format!(" as {}{saved}", size(wire)) };
     format!(
-        "sent {} ({}{saved}) to {} in {:.1} s{failed}{}",
+        "sent {} ({}{went}) to {} in {:.1} s{failed}{}",
         paths(sent),
         size(bytes),
         plan.cache(),
@@ -258,6 +259,18 @@ mod tests {
                 "path": "/nix/store/ab3li50xq0nl4q5lxdyinb8w8y13my9c-c", "nar_size": 1024, "reason": "upstream", "key": "up-1",
             })
         );
+    }
+
+    #[test]
+    fn a_survey_says_what_is_new() {
+        let survey = Survey { new_bytes: vec![Some(300)], chunks: 5, new_chunks: 2, errors: Vec::new() };
+        let mut lines = Vec::new();
+        explain(&plan(), Some(&survey), |line| lines.push(line));
+        assert_eq!(lines[0], "send ab3li50xq0nl4q5lxdyinb8w8y13my9a-a 1.0 KiB, 300 B new to the cache");
+        let line = plan_line(&plan(), Some(&survey));
+        assert!(line.starts_with("would send 1 path (1.0 KiB, 300 B of them new in 2 of 5 chunks) to main"), "{line}");
+        let json = plan_json(&plan(), Some(&survey), &StoreDir::default());
+        assert_eq!((&json["new_bytes"], &json["uploads"][0]["new_bytes"]), (&json!(300), &json!(300)));
     }
 
     #[test]

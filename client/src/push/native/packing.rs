@@ -18,6 +18,9 @@ pub(super) const JOB_BYTES: usize = 512 << 10;
 /// … or so many steps.
 const JOB_STEPS: usize = 1024;
 
+/// What all cores together work with takes no more, unless they are told to.
+const TOOLS_BYTES: usize = 80 << 20;
+
 /// Messages, one after the other, as they go over the wire.
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -69,6 +72,22 @@ pub(super) fn jobs(steps: Vec<Step>) -> Vec<Vec<Step>> {
     }
     jobs.extend((!job.is_empty()).then_some(job));
     jobs
+}
+
+/// On how many cores to compress unless told: on all, as far as what they work with takes little memory.
+pub(super) fn default_cores(level: i32) -> NonZeroUsize {
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    all.min(NonZeroUsize::new(TOOLS_BYTES / tools_bytes(level)).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// What one core works with takes about so much at a level: tables that grow with it, and a frame.
+const fn tools_bytes(level: i32) -> usize {
+    match level {
+        ..=4 => 5 << 20,
+        5..=10 => 12 << 20,
+        11..=15 => 40 << 20,
+        16.. => 80 << 20,
+    }
 }
 
 /// Compresses; keeps its contexts, since making one costs more than a small chunk.

@@ -1,9 +1,6 @@
 //! A native push from beginning to end: rounds of sending, until everything has its result.
 
-use std::{
-    num::{NonZeroU64, NonZeroUsize},
-    sync::Arc,
-};
+use std::{num::NonZeroU64, sync::Arc};
 
 use formats::StorePathHash;
 use protocol::push::PushParameters;
@@ -13,7 +10,7 @@ use super::{
     Context, Transfer, Tuning,
     cutting::Cutting,
     ledger::Ledger,
-    packing::Packer,
+    packing::{Packer, default_cores},
     pumping::Pump,
     sending::{Sending, Task},
 };
@@ -44,8 +41,7 @@ pub(in crate::push) async fn push(
     let names = plan.uploads().iter().map(|info| store_dir.join(&info.path)).collect();
     let ledger = Arc::new(Ledger::new(plan, Arc::clone(&uploader.reporter), uploader.api.clone(), names));
     let level = tuning.level.unwrap_or(parameters.compression_level);
-    let cores =
-        tuning.compression_jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let cores = tuning.compression_jobs.unwrap_or_else(|| default_cores(level));
     let mut rounds = Rounds {
         context: Arc::new(Context { uploader: Arc::clone(uploader), parameters, tuning, cautious: false }),
         ledger: Arc::clone(&ledger),
