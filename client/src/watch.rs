@@ -18,6 +18,7 @@ mod inbox;
 mod journal;
 mod listing;
 mod mark;
+mod options;
 mod pace;
 mod queue;
 mod report;
@@ -28,11 +29,12 @@ mod watcher;
 pub use debounce::Batching;
 pub use filter::PathFilter;
 pub use inbox::deliver;
+pub use options::{Phase, Since, WatchOptions};
 pub use queue::{Queue, QueueError, QueueState};
 pub use report::{WatchEvent, WatchReporter};
 pub use sending::{Connect, Stuck, Trouble};
 pub use tally::{Amount, Tally};
-pub use watcher::{Phase, Since, Summary, Watch, WatchError, WatchOptions};
+pub use watcher::{Summary, Watch, WatchError};
 
 /// Runs what blocks where blocking is allowed.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

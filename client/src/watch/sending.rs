@@ -233,3 +233,95 @@ fn is_about_paths(error: &StoreError) -> bool {
         StoreError::Start { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use formats::{NarHash, PathInfo};
+
+    use super::*;
+    use crate::{
+        nix::DumpError,
+        push::{Candidates, PathResult, Uploaded, UpstreamFilter},
+    };
+
+    fn path(name: &str) -> StorePath {
+        let hash = formats::base32::encode(&formats::Sha256::digest_of(name.as_bytes()).as_bytes()[..20]);
+        format!("{hash}-{name}").parse().unwrap()
+    }
+
+    fn paths(names: &[&str]) -> BTreeSet<StorePath> {
+        names.iter().map(|name| path(name)).collect()
+    }
+
+    /// A plan to send `uploads`; `cached` are in the cache.
+    fn plan(uploads: &[&str], cached: &[&str]) -> PushPlan {
+        let info = |name: &&str| PathInfo {
+            path: path(name),
+            nar_hash: NarHash::digest_of(b""),
+            nar_size: 1,
+            references: BTreeSet::new(),
+            deriver: None,
+            signatures: BTreeSet::default(),
+            ca: None,
+        };
+        let infos = uploads.iter().chain(cached).map(info).collect();
+        let missing = uploads.iter().map(|name| *path(name).hash()).collect();
+        Candidates::new(infos, &UpstreamFilter::Ignore).decide("main".parse().unwrap(), &missing)
+    }
+
+    fn report(outcomes: Vec<(&str, Outcome)>) -> PushReport {
+        let result = |(name, outcome)| PathResult { path: path(name), nar_size: 1, outcome };
+        PushReport { results: outcomes.into_iter().map(result).collect(), ..PushReport::default() }
+    }
+
+    fn uploaded() -> Outcome {
+        let kind = protocol::attic::UploadPathResultKind::Uploaded;
+        Outcome::Uploaded(Uploaded { kind, file_size: None, frac_deduplicated: None })
+    }
+
+    fn unreadable() -> Outcome {
+        let source = std::io::Error::other("gone");
+        Outcome::Failed(UploadError::Read(DumpError::Read { path: "/x".into(), source }))
+    }
+
+    fn stalled() -> Outcome {
+        let limit = std::time::Duration::from_secs(3);
+        Outcome::Failed(UploadError::Api(ApiError::Stalled { url: "http://h/".parse().unwrap(), limit }))
+    }
+
+    #[test]
+    fn a_root_is_done_once_all_that_it_refers_to_is_in_the_cache() {
+        let mut sent = Sent::default();
+        let plan = plan(&["a", "below"], &["cached"]);
+        let whole = report(vec![("below", uploaded()), ("a", uploaded())]);
+        let left = settle(&plan, whole, &paths(&["a", "cached"]), &mut sent);
+        assert_eq!((sent.done, left.paths.len()), (paths(&["a", "cached"]), 0));
+        assert!(sent.stuck.is_empty() && sent.trouble.is_none());
+    }
+
+    #[test]
+    fn a_root_that_the_cache_has_is_not_done_if_something_failed_that_it_may_refer_to() {
+        let mut sent = Sent::default();
+        let plan = plan(&["a", "below", "b"], &["cached"]);
+        let lost = Outcome::NotTried(NotTried::Reference(path("below")));
+        let partly = report(vec![("below", unreadable()), ("b", uploaded()), ("a", lost)]);
+        let left = settle(&plan, partly, &paths(&["a", "b", "cached"]), &mut sent);
+        assert_eq!((&sent.done, &left.paths), (&paths(&["b"]), &paths(&["cached"])));
+        assert!(matches!(&sent.stuck[&path("a")], Stuck::Reference { reference, .. } if *reference == path("below")));
+        // Alone it is what cannot be sent; together with others it is tried apart from them.
+        assert!(part(left.paths, left.failed, &mut sent).is_empty());
+        assert!(matches!(&sent.stuck[&path("cached")], Stuck::Reference { .. }));
+        assert_eq!(part(paths(&["x", "y", "z"]), None, &mut sent).iter().map(BTreeSet::len).sum::<usize>(), 3);
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_no_paths_fault() {
+        let mut sent = Sent::default();
+        let plan = plan(&["a", "b"], &["cached"]);
+        let cut = report(vec![("a", stalled()), ("b", Outcome::NotTried(NotTried::GivenUp))]);
+        settle(&plan, cut, &paths(&["a", "b", "cached"]), &mut sent);
+        assert!(sent.done.is_empty() && sent.stuck.is_empty());
+        assert!(sent.trouble.is_some_and(|trouble| !trouble.is_lasting()));
+        assert!(Trouble::from(PushError::Api(ApiError::Token)).is_lasting());
+    }
+}

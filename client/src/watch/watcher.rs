@@ -9,12 +9,11 @@ use std::{
 };
 
 use formats::StorePath;
-use futures::future::BoxFuture;
 use protocol::{Clock, Timestamp};
-use tokio::{sync::watch, time::sleep_until};
+use tokio::{sync::watch, task::JoinSet, time::sleep_until};
 
 use super::{
-    Amount, Batching, Connect, PathFilter, Queue, QueueError, Tally, WatchEvent, WatchReporter, blocking,
+    Amount, Connect, Phase, Queue, QueueError, Since, Tally, WatchEvent, WatchOptions, WatchReporter, blocking,
     debounce::Burst,
     events::{Events, News},
     inbox::Inbox,
@@ -40,41 +39,6 @@ const REGISTRATION_MARGIN: Duration = Duration::from_secs(3600);
 const START_MARGIN: Duration = Duration::from_secs(60);
 /// When to try again to look at the store while draining.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// What can be chosen about a watch.
-#[derive(Debug, Clone, Copy)]
-pub struct WatchOptions {
-    /// What is pushed.
-    pub filter: PathFilter,
-    /// From when on.
-    pub since: Since,
-    /// When to push what was found.
-    pub batching: Batching,
-    /// How often to look through the store, in case the kernel did not tell of something.
-    pub sweep: Duration,
-    /// How long draining may take.
-    pub drain_timeout: Duration,
-}
-
-/// From when on paths are pushed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// From where a watcher that was killed left off, or else from now.
-    LeftOff,
-    /// From then, whoever watched meanwhile.
-    Time(Timestamp),
-}
-
-/// What a watcher has to do; it only ever goes forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Look for paths and send them.
-    Watching,
-    /// Send what there is, and end.
-    Draining,
-    /// End at once.
-    Stopping,
-}
 
 /// A watch cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -218,43 +182,53 @@ impl Watch {
 
     /// Watches until it is told otherwise, and gives what came of it.
     pub async fn run(mut self, mut phase: watch::Receiver<Phase>) -> Summary {
-        let mut sending: Option<BoxFuture<'static, (Sender, Sent)>> = None;
+        // One at most. It goes on while we look, and ends with us.
+        let mut sending: JoinSet<(Sender, Sent)> = JoinSet::new();
+        let mut urgent = phase.clone();
         loop {
             let told = *phase.borrow_and_update();
-            match told {
-                Phase::Watching => self.look_while_watching().await,
-                Phase::Draining => self.look_while_draining().await,
-                Phase::Stopping => break,
+            if told >= Phase::Draining && self.drain.is_none() {
+                self.begin_to_drain();
+            }
+            let deadline = self.drain.as_ref().map(|drain| drain.deadline);
+            // Nix may take its time to answer, which must not keep anybody from stopping.
+            tokio::select! {
+                biased;
+                _ = urgent.wait_for(|phase| *phase == Phase::Stopping) => break,
+                () = reached(deadline) => break,
+                () = self.look() => {},
             }
             let now = Instant::now();
-            if sending.is_none() {
-                sending = self.next_batch(now);
+            if let Some((mut sender, paths)) = self.next_batch(now) {
+                sending.spawn(async move {
+                    let sent = sender.send(paths).await;
+                    (sender, sent)
+                });
             }
             if let Some(drain) = &self.drain {
-                let is_over = drain.is_complete && sending.is_none() && (drain.is_hopeless || self.is_all_stuck());
+                let is_over = drain.is_complete && sending.is_empty() && (drain.is_hopeless || self.is_all_stuck());
                 if is_over || now >= drain.deadline {
                     break;
                 }
             }
-            let wake = self.wake(sending.is_some(), now);
+            let wake = self.wake(!sending.is_empty(), now);
             tokio::select! {
                 changed = phase.changed() => if changed.is_err() {
                     // Nobody is left who could tell us to stop.
                     break;
                 },
-                (sender, sent) = async { match &mut sending { Some(sending) => sending.await, None => future::pending().await } } => {
-                    sending = None;
-                    self.sender = Some(sender);
-                    self.settle(&sent);
+                Some(sent) = sending.join_next() => match sent {
+                    Ok((sender, sent)) => {
+                        self.sender = Some(sender);
+                        self.settle(&sent);
+                    }
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 },
-                news = async { match &mut self.events { Some(events) => events.next().await, None => future::pending().await } } => {
-                    self.hear(news);
-                },
+                news = next_news(&mut self.events) => self.hear(news),
                 () = sleep_until(wake.into()) => {},
             }
         }
-        // What was being sent is asked for again by the next watcher.
-        drop(sending);
+        // What is being sent is asked for again by the next watcher.
         self.end()
     }
 
@@ -288,6 +262,13 @@ impl Watch {
         self.burst.touch(Instant::now());
     }
 
+    async fn look(&mut self) {
+        match self.drain {
+            None => self.look_while_watching().await,
+            Some(_) => self.look_while_draining().await,
+        }
+    }
+
     async fn look_while_watching(&mut self) {
         if Instant::now() >= self.next_sweep && self.sweep().await {
             self.burst.touch(Instant::now());
@@ -301,20 +282,21 @@ impl Watch {
         }
     }
 
+    fn begin_to_drain(&mut self) {
+        let timeout = self.options.drain_timeout;
+        self.reporter.report(WatchEvent::Draining { queued: self.queue.paths().len(), timeout });
+        self.pace.hurry();
+        let now = Instant::now();
+        self.drain = Some(Drain {
+            deadline: now + timeout,
+            incrementally: self.tally.amount(),
+            is_complete: false,
+            look_again: now,
+            is_hopeless: false,
+        });
+    }
+
     async fn look_while_draining(&mut self) {
-        if self.drain.is_none() {
-            let timeout = self.options.drain_timeout;
-            self.reporter.report(WatchEvent::Draining { queued: self.queue.paths().len(), timeout });
-            self.pace.hurry();
-            let now = Instant::now();
-            self.drain = Some(Drain {
-                deadline: now + timeout,
-                incrementally: self.tally.amount(),
-                is_complete: false,
-                look_again: now,
-                is_hopeless: false,
-            });
-        }
         let Some(drain) = &mut self.drain else { return };
         if drain.is_complete || Instant::now() < drain.look_again {
             return;
@@ -390,8 +372,8 @@ impl Watch {
         });
     }
 
-    /// Begins to send what may be sent now, if there is anything.
-    fn next_batch(&mut self, now: Instant) -> Option<BoxFuture<'static, (Sender, Sent)>> {
+    /// What may be sent now, if there is anything, and by whom.
+    fn next_batch(&mut self, now: Instant) -> Option<(Sender, BTreeSet<StorePath>)> {
         if !self.pace.server_is_due(now) || self.drain.as_ref().is_some_and(|drain| drain.is_hopeless) {
             return None;
         }
@@ -400,11 +382,7 @@ impl Watch {
         if paths.is_empty() {
             return None;
         }
-        let mut sender = self.sender.take()?;
-        Some(Box::pin(async move {
-            let sent = sender.send(paths).await;
-            (sender, sent)
-        }))
+        Some((self.sender.take()?, paths))
     }
 
     fn settle(&mut self, sent: &Sent) {
@@ -449,5 +427,21 @@ impl Watch {
             None => Some(self.next_sweep.min(self.burst.due(self.options.batching).unwrap_or(self.next_sweep))),
         };
         retry.into_iter().chain(look).min().unwrap_or(now + BLIND_SWEEP)
+    }
+}
+
+/// Waits until then, or for ever.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => future::pending().await,
+    }
+}
+
+/// Waits for news, for ever if there will be none.
+async fn next_news(events: &mut Option<Events>) -> Option<News> {
+    match events {
+        Some(events) => events.next().await,
+        None => future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
 //! How a watcher ends.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use rustix::process::Signal;
 
@@ -97,4 +97,22 @@ async fn a_watcher_that_could_never_send_anything_does_not_begin() {
     let (code, text) = end(&[], &lab.server.admin_token());
     assert_eq!(code, Some(1));
     assert!(text.contains(&format!("another watcher, process {}", first.pid())), "{text}");
+}
+
+#[tokio::test]
+async fn a_nix_that_does_not_answer_keeps_nobody_from_stopping() {
+    let Some(lab) = Lab::new() else { return };
+    let watcher = lab.watch(&["--drain-timeout", "1s"]);
+    let built = lab.build("unanswered", 1);
+    let (nix, real) = (lab.place("bin/nix"), lab.place("bin/real-nix"));
+    fs::rename(&nix, &real).unwrap();
+    fs::write(&nix, "#!/bin/sh\nexec sleep 30\n").unwrap();
+    fs::set_permissions(&nix, fs::Permissions::from_mode(0o755)).unwrap();
+    watcher.signal(Signal::TERM);
+    watcher.end();
+    // What it could not ask about is found by the next one.
+    fs::rename(&real, &nix).unwrap();
+    let watcher = lab.watch(&[]);
+    watcher.until_sent(1);
+    lab.assert_cached(&built);
 }
