@@ -4,6 +4,7 @@
 //! random run.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cli;
 mod crash;
 mod harness;
 mod layers;

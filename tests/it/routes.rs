@@ -10,3 +10,5 @@ mod said;
 mod substituter;
 mod urls;
 mod world;
+
+pub(crate) use world::create_cache;

@@ -64,7 +64,8 @@ async fn a_token_that_may_create_does_so() {
     assert_eq!(said(&creator.delete("/_api/v1/cache-config/new").await), "403 AccessError");
     let narrow = server.http().with_token(&server.token(&["--create-cache", "team-*"]));
     create_cache(&narrow, "team-x", false).await;
-    let elsewhere = narrow.send_json(reqwest::Method::POST, "/_api/v1/cache-config/other", &serde_json::json!({})).await;
+    let elsewhere =
+        narrow.send_json(reqwest::Method::POST, "/_api/v1/cache-config/other", &serde_json::json!({})).await;
     assert_eq!(said(&elsewhere), "401 Unauthorized");
 }
 

@@ -1,0 +1,7 @@
+//! `flywheel-push`, also as `attic`
+
+mod caches;
+mod exit;
+mod login;
+mod upload;
+mod use_cache;
