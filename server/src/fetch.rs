@@ -98,7 +98,7 @@ impl Fetch {
         let this = self.clone();
         let nar = nar.clone();
         let pieces = self
-            .frames(chunks)
+            .frames(&chunks)
             .or_else(move |error| {
                 let (this, nar) = (this.clone(), nar.clone());
                 async move { Err(this.report(Some(&nar), error).await) }
@@ -124,7 +124,7 @@ impl Fetch {
         let chunks = self.database.locate_chunks(manifest).await?;
         let (this, nar) = (self.clone(), nar.cloned());
         let pieces = self
-            .frames(chunks)
+            .frames(&chunks)
             .and_then(|(chunk, frame)| async move {
                 let plain = tokio::task::spawn_blocking(move || store::decompress(&frame, chunk.size)).await;
                 plain.ok().and_then(Result::ok).map(Bytes::from).ok_or(FetchError::Damaged { chunks: vec![chunk.id] })
@@ -139,10 +139,10 @@ impl Fetch {
     /// The frames of `chunks`, in order, each checked; neighbours are read together, the next ones ahead of time.
     fn frames(
         &self,
-        chunks: Vec<ChunkLocation>,
-    ) -> impl Stream<Item = Result<(ChunkLocation, Bytes), FetchError>> + Send + 'static {
+        chunks: &[ChunkLocation],
+    ) -> impl Stream<Item = Result<(ChunkLocation, Bytes), FetchError>> + Send + 'static + use<> {
         let storage = Arc::clone(&self.storage);
-        let extents: Vec<Vec<ChunkLocation>> = extents(&chunks).map(|e| e.chunks.to_vec()).collect();
+        let extents: Vec<Vec<ChunkLocation>> = extents(chunks).map(|e| e.chunks.to_vec()).collect();
         stream::iter(extents)
             .map(move |chunks| {
                 let storage = Arc::clone(&storage);

@@ -343,7 +343,7 @@ fn keys_are_changed_with_an_overlap() {
     assert!(last.notes.starts_with("error: main-2 is the only key of the cache main\n"), "{}", last.notes);
 
     let imported = world.dir.path().join("key");
-    std::fs::write(
+    fs::write(
         &imported,
         "old:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA5tVYukLQXTNqbPoDHRSLudr1rVjNwSn5Jh40Sdnqf9g==",
     )
