@@ -98,7 +98,7 @@ impl Lab {
 
     /// All that a program said, and its exit status.
     fn told(&self, output: &Output) -> String {
-        let text = |bytes: &[u8]| self.tidy(&String::from_utf8(bytes.to_vec()).unwrap());
+        let text = |bytes: &[u8]| self.tidy(std::str::from_utf8(bytes).unwrap());
         let data: String =
             text(&output.stdout).lines().map(|line| format!("{}\n", format!("> {line}").trim_end())).collect();
         let code = output.status.code().map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));

@@ -42,7 +42,7 @@ fn hs256(key: &[u8], claims: &Value) -> String {
 }
 
 /// The claims of Attic's tokens.
-fn claims(exp: i64, caches: Value) -> Value {
+fn claims(exp: i64, caches: &Value) -> Value {
     json!({"sub": "ci", "exp": exp, "https://jwt.attic.rs/v1": {"caches": caches}})
 }
 
@@ -119,7 +119,7 @@ async fn a_bad_token_is_as_good_as_none() {
     let (header, payload) = head.split_once('.').unwrap();
     let all = json!({"*": {"r": 1, "w": 1, "cc": 1, "cr": 1, "cq": 1, "cd": 1}});
     let none = segment(&json!({"alg": "none", "typ": "JWT"}));
-    let mine = segment(&claims(FAR, all.clone()));
+    let mine = segment(&claims(FAR, &all));
     let elsewhere = Server::new();
     for bad in [
         "garbage".to_owned(),
@@ -134,8 +134,8 @@ async fn a_bad_token_is_as_good_as_none() {
         format!("{none}.{payload}.{signature}"),
         format!("{none}.{mine}."),
         format!("{}.{mine}.", segment(&json!({"alg": "None"}))),
-        hs256(b"", &claims(FAR, all.clone())),
-        hs256(b"secret", &claims(FAR, all)),
+        hs256(b"", &claims(FAR, &all)),
+        hs256(b"secret", &claims(FAR, &all)),
         elsewhere.token(&["--admin"]),
     ] {
         let http = world.server.http().with_token(&bad);

@@ -77,7 +77,7 @@ async fn a_closure_is_pushed_once() {
     sending 2 paths (240 B) to main
     pushed qm99vznhxbjwq4yisqcbajbqddiwnk74-two (120 B)
     pushed wnm2ajljwabkzx1rnxlidlps0wcz59vx-one (120 B)
-    sent 2 paths (240 B as 1.0 KiB, 0 % saved) to main in N s
+    sent 2 paths (240 B as 1.0 KiB) to main in N s
     ");
     let key = server.http().public_key("main").await;
     for path in &store.paths {

@@ -13,7 +13,7 @@ async fn server(caches: &[&str]) -> Server {
     let secret = data_encoding::BASE64.encode(SECRET);
     let server = Server::builder().config(format!("[jwt.signing]\ntoken-hs256-secret-base64 = \"{secret}\"\n")).start();
     for cache in caches {
-        create_cache(&bearing(&server, &claims(FAR, json!({"*": {"cc": 1}}))), cache, false).await;
+        create_cache(&bearing(&server, &claims(FAR, &json!({"*": {"cc": 1}}))), cache, false).await;
     }
     server
 }
@@ -26,7 +26,7 @@ fn bearing(server: &Server, claims: &Value) -> Http {
 async fn each_letter_is_one_permission() {
     let server = server(&["c"]).await;
     for letter in ["r", "w", "cc", "cr", "cq"] {
-        let http = bearing(&server, &claims(FAR, json!({"c": {letter: 1}})));
+        let http = bearing(&server, &claims(FAR, &json!({"c": {letter: 1}})));
         // Changing the retention alone needs no other permission.
         assert_eq!(may(&http, "c").await, letter);
     }
@@ -39,7 +39,7 @@ async fn each_letter_is_one_permission() {
         (json!({"r": true, "w": false}), "r"),
         (json!({"r": 1, "future": 1}), "r"),
     ] {
-        assert_eq!(may(&bearing(&server, &claims(FAR, json!({"c": flags}))), "c").await, expected, "{flags}");
+        assert_eq!(may(&bearing(&server, &claims(FAR, &json!({"c": flags}))), "c").await, expected, "{flags}");
     }
 }
 
@@ -47,7 +47,7 @@ async fn each_letter_is_one_permission() {
 async fn destroying_has_a_letter_of_its_own() {
     let server = server(&["c"]).await;
     let destroy = async |flags: Value| {
-        let http = bearing(&server, &claims(FAR, json!({"c": flags})));
+        let http = bearing(&server, &claims(FAR, &json!({"c": flags})));
         http.delete("/_api/v1/cache-config/c").await.status.as_u16()
     };
     assert_eq!(destroy(json!({"r": 1, "w": 1, "d": 1, "cc": 1, "cr": 1, "cq": 1})).await, 403);
@@ -73,7 +73,7 @@ async fn the_exact_name_goes_before_the_first_pattern() {
 #[tokio::test]
 async fn a_token_for_one_cache_is_none_for_another() {
     let server = server(&["c", "cc", "d"]).await;
-    let http = bearing(&server, &claims(FAR, json!({"c": {"r": 1, "w": 1, "cr": 1}})));
+    let http = bearing(&server, &claims(FAR, &json!({"c": {"r": 1, "w": 1, "cr": 1}})));
     assert_eq!(may(&http, "c").await, "r w cr");
     assert_eq!((may(&http, "cc").await, may(&http, "d").await), (String::new(), String::new()));
 }
@@ -82,7 +82,7 @@ async fn a_token_for_one_cache_is_none_for_another() {
 async fn a_token_has_its_time() {
     let server = server(&["c"]).await;
     let with = |change: fn(&mut Value)| {
-        let mut claims = claims(FAR, json!({"c": {"r": 1}}));
+        let mut claims = claims(FAR, &json!({"c": {"r": 1}}));
         change(&mut claims);
         bearing(&server, &claims)
     };
@@ -108,7 +108,7 @@ async fn claims_that_are_none_grant_nothing() {
         json!({"c/../d": {"r": 1}}),
         json!({"": {"r": 1}}),
     ] {
-        assert_eq!(may(&bearing(&server, &claims(FAR, caches.clone())), "c").await, "", "{caches}");
+        assert_eq!(may(&bearing(&server, &claims(FAR, &caches)), "c").await, "", "{caches}");
     }
     assert_eq!(may(&bearing(&server, &json!({"sub": "ci", "exp": FAR})), "c").await, "");
     assert_eq!(may(&bearing(&server, &json!({"exp": FAR, "https://jwt.attic.rs/v1": {}})), "c").await, "");
@@ -125,7 +125,7 @@ async fn a_server_can_be_bound_to_an_issuer_and_an_audience() {
         .start();
     create_cache(&server.admin(), "c", false).await;
     let with = |issuer: Value, audience: Value| {
-        let mut claims = claims(FAR, json!({"c": {"r": 1}}));
+        let mut claims = claims(FAR, &json!({"c": {"r": 1}}));
         claims["iss"] = issuer;
         claims["aud"] = audience;
         bearing(&server, &claims)
@@ -145,10 +145,10 @@ async fn a_server_can_be_bound_to_an_issuer_and_an_audience() {
 #[tokio::test]
 async fn another_secret_makes_every_token_void() {
     let server = server(&["c"]).await;
-    let forged = server.http().with_token(&hs256(b"another secret", &claims(FAR, json!({"c": {"r": 1}}))));
+    let forged = server.http().with_token(&hs256(b"another secret", &claims(FAR, &json!({"c": {"r": 1}}))));
     assert_eq!(may(&forged, "c").await, "");
     // The key is what the base64 says, not the base64 itself.
     let text = data_encoding::BASE64.encode(SECRET);
-    let literal = server.http().with_token(&hs256(text.as_bytes(), &claims(FAR, json!({"c": {"r": 1}}))));
+    let literal = server.http().with_token(&hs256(text.as_bytes(), &claims(FAR, &json!({"c": {"r": 1}}))));
     assert_eq!(may(&literal, "c").await, "");
 }

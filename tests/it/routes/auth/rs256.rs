@@ -49,7 +49,7 @@ async fn the_public_key_checks_tokens_of_whoever_has_the_other() {
         let turned: String = signature.chars().rev().collect();
         assert_eq!(may(&server.http().with_token(&format!("{signed}.{turned}")), "team-a").await, "", "{form}");
         // What everybody knows must not pass for a shared secret.
-        let claims = super::claims(super::FAR, serde_json::json!({"*": {"r": 1, "w": 1}}));
+        let claims = super::claims(super::FAR, &serde_json::json!({"*": {"r": 1, "w": 1}}));
         for key in [pem(form), BASE64.encode(&pem(form)).into_bytes()] {
             assert_eq!(may(&server.http().with_token(&hs256(&key, &claims)), "team-a").await, "", "{form}");
         }
