@@ -14,6 +14,8 @@ async fn a_killed_watcher_takes_up_where_it_was() {
     watcher.until_sent(5);
     watcher.kill9();
     let between = lab.build("between", 5);
+    // So that they are not new for the mere reason that they are.
+    next_second();
     let watcher = lab.watch(&[]);
     let after = lab.build("after", 5);
     watcher.until_sent(10);
@@ -45,6 +47,7 @@ async fn a_server_that_is_away_gets_everything_when_it_is_back() {
     // The queue outlives the watcher too.
     watcher.kill9();
     all.extend(lab.build("both", 3));
+    next_second();
     let watcher = lab.watch(&[]);
     watcher.until_says("cannot be sent now");
     lab.server.restart();
