@@ -73,13 +73,9 @@ impl Rounds {
             if order.is_empty() {
                 return Ok(());
             }
-            let outcome = match first {
-                true => self.round(order).await,
-                false => match self.still_missing(order).await {
-                    Ok(order) => self.round(order).await,
-                    Err(error) => Err(error),
-                },
-            };
+            // This question was repeated as often as the policy says, so its failure is the end.
+            let order = if first { order } else { self.still_missing(order).await? };
+            let outcome = self.round(order).await;
             first = false;
             Arc::make_mut(&mut self.context).cautious |= outcome.is_err();
             // Whatever has arrived is arrived: only attempts that get nowhere are counted.
