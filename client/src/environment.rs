@@ -28,6 +28,8 @@ pub(crate) struct Environment {
     pub(crate) queue_dir: Option<PathBuf>,
     /// `OUT_PATHS`: what Nix tells its post-build hook.
     pub(crate) out_paths: Option<String>,
+    /// `DRV_PATH`: the same, of the derivation.
+    pub(crate) drv_path: Option<PathBuf>,
 }
 
 impl Environment {
@@ -58,6 +60,7 @@ impl Environment {
             nix_remote: text("NIX_REMOTE")?,
             queue_dir: path("FLYWHEEL_QUEUE_DIR"),
             out_paths: text("OUT_PATHS")?,
+            drv_path: path("DRV_PATH"),
         })
     }
 

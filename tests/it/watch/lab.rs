@@ -1,7 +1,8 @@
 //! A store of the test's own, a Nix that builds in it, and watchers that watch it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -196,37 +197,31 @@ impl Lab {
 
     /// How many paths the server has, in all caches.
     pub(super) async fn count_cached(&self) -> usize {
-        let metrics = self.server.http().get("/metrics").await.expect(200).text();
-        let count = metrics.lines().find_map(|line| line.strip_prefix("flywheel_paths "));
-        count.expect("the metric of paths").parse().unwrap()
+        usize::try_from(self.metric("flywheel_paths").await).unwrap()
     }
 
-    /// How many paths the server took over Attic's API.
-    pub(super) fn count_uploads(&self) -> usize {
-        let log = self.server.log();
-        let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        events.filter(|event| event["path"] == "/_api/v1/upload-path" && event["status"] == 200).count()
+    /// A metric of the server, added up over its labels.
+    pub(super) async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.server.http().get("/metrics").await.expect(200).text();
+        let values = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '{']));
+        values.map(|rest| rest.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 }
 
-/// What builds while the lab is busy with other things.
-pub(super) struct Builder(Box<dyn Fn(&[String]) -> Output + Send>);
+/// A Nix that can be taken to another thread, and builds while the lab is busy with other things.
+pub(super) struct Builder {
+    environment: BTreeMap<OsString, OsString>,
+    program: String,
+    file: String,
+    home: String,
+}
 
 impl Lab {
-    /// A Nix that can be taken to another thread.
     pub(super) fn builder(&self) -> Builder {
-        let environment: Vec<_> = {
-            let command = self.command("nix-build");
-            let set = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-            set.collect()
-        };
-        let (program, home) = (self.place("bin/nix-build"), self.place(""));
-        let words = self.build_words("TAG", 0, &[]);
-        Builder(Box::new(move |more| {
-            let mut command = Command::new(&program);
-            command.env_clear().envs(environment.iter().cloned()).current_dir(&home).stdin(Stdio::null());
-            command.args(&words[1..6]).args(more).output().unwrap()
-        }))
+        let command = self.command("nix-build");
+        let set = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let (program, file) = (self.place("bin/nix-build"), self.place("many.nix"));
+        Builder { environment: set.collect(), program, file, home: self.place("") }
     }
 }
 
@@ -234,9 +229,10 @@ impl Builder {
     /// Builds so many, each of which takes so long, and fails unless that succeeds.
     #[track_caller]
     pub(super) fn build(&self, tag: &str, count: usize, seconds: &str) -> BTreeSet<String> {
-        let count = count.to_string();
-        let words = ["--argstr", "tag", tag, "--arg", "count", &count, "--argstr", "seconds", seconds];
-        let output = (self.0)(&words.map(str::to_owned));
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs(&self.environment).current_dir(&self.home).stdin(Stdio::null());
+        command.args(["--no-out-link", "-j", "4", &self.file, "--argstr", "tag", tag, "--argstr", "seconds", seconds]);
+        let output = command.args(["--arg", "count", &count.to_string()]).output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         built(&output).paths
     }
