@@ -3,7 +3,7 @@
 use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use database::{Cache, Database, NewCache};
+use database::{Cache, DEFAULT_PRIORITY, Database, NewCache};
 use formats::{SecretKey, StoreDir};
 use protocol::{CacheName, Clock, SystemClock};
 use storage::{LocalStorage, Storage};
@@ -27,8 +27,6 @@ use crate::{
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long requests in flight are given to end when the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
-/// The priority of a cache that is made at the start.
-const PRIORITY: i32 = 41;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Default)]
@@ -236,7 +234,7 @@ pub async fn ensure_cache(database: &dyn Database, init: &InitCache, clock: &dyn
         name: init.name.clone(),
         is_public: init.is_public,
         store_dir: StoreDir::default(),
-        priority: PRIORITY,
+        priority: DEFAULT_PRIORITY,
         upstream_key_names: Vec::new(),
         retention: None,
         key: SecretKey::generate(init.name.as_str().parse()?, rand::random()),

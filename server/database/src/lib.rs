@@ -20,7 +20,7 @@ pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
-pub use row::{Cache, CacheChange, CacheId, NarFile, NarId, NewCache, PathRow, Totals, Upload};
+pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
 pub use runs::{ChunkRuns, RunsError};
 
 /// Everything that the server asks of its index.

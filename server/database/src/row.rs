@@ -5,6 +5,9 @@ use protocol::{CacheName, Timestamp};
 
 use crate::ChunkRuns;
 
+/// The priority of a cache that is not given one: just behind cache.nixos.org, which has 40.
+pub const DEFAULT_PRIORITY: i32 = 41;
+
 /// The row of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheId(pub i64);

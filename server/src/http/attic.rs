@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use database::{Cache, CacheChange, NewCache};
+use database::{Cache, CacheChange, DEFAULT_PRIORITY, NewCache};
 use formats::{ContentAddress, KeyName, NarHash, PathInfo, SecretKey, Signature, StoreDir, StorePath};
 use protocol::{
     CacheName, ErrorCode, Permission,
@@ -28,8 +28,6 @@ use crate::{app::App, ingest::WireDigest};
 
 /// The most that a request other than an upload may send.
 const MAX_JSON_BYTES: usize = 16 << 20;
-/// The priority of a cache that is not given one: just behind cache.nixos.org.
-pub(crate) const DEFAULT_PRIORITY: i32 = 41;
 
 /// Answers which of these store paths the cache lacks.
 pub(super) async fn get_missing_paths(State(app): State<App>, request: Request) -> Result<Response, ApiError> {

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use database::{Cache, DocumentKind};
+use database::{Cache, DEFAULT_PRIORITY, DocumentKind};
 use formats::{CacheInfo, StoreDir};
 use protocol::{CacheName, ErrorCode, Permission, attic::CACHE_VISIBILITY_HEADER};
 
@@ -17,9 +17,6 @@ use super::{
     target::{Address, Target},
 };
 use crate::app::App;
-
-/// The priority at the server's root: just behind cache.nixos.org.
-const ROOT_PRIORITY: i32 = 41;
 
 /// Serves everything under `/{cache}/`, and the default cache at the root.
 pub(super) async fn serve(State(app): State<App>, request: Request) -> Response {
@@ -58,7 +55,7 @@ async fn answer(
     }
     if at_root && target == Target::CacheInfo {
         // Probed by scripts before any cache exists.
-        return Ok(cache_info(&StoreDir::default(), ROOT_PRIORITY));
+        return Ok(cache_info(&StoreDir::default(), DEFAULT_PRIORITY));
     }
     let headers = request.headers();
     let (cache, _) = access::cache(app, headers, &name, Permission::Pull).await?;

@@ -1,14 +1,11 @@
 //! `cache create`
 
 use clap::Args;
-use database::{Database, NewCache};
+use database::{DEFAULT_PRIORITY, Database, NewCache};
 use formats::{KeyName, SecretKey, StoreDir};
 use protocol::CacheName;
 
 use super::{Context, Failure, Output, show};
-
-/// The priority of a cache that is not given one: just behind cache.nixos.org, which has 40.
-const DEFAULT_PRIORITY: i32 = 41;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CreateArgs {
