@@ -7,14 +7,16 @@ use std::{
 };
 
 /// Member, and the members that it may depend on. Whatever is not here is not allowed.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("memory", &[]),
     ("formats", &[]),
     ("protocol", &["formats"]),
     ("storage", &[]),
+    ("s3", &["storage"]),
     ("database", &["formats", "protocol"]),
     ("sqlite", &["formats", "protocol", "database"]),
-    ("server", &["formats", "protocol", "memory", "storage", "database", "sqlite"]),
+    ("postgres", &["formats", "protocol", "database"]),
+    ("server", &["formats", "protocol", "memory", "storage", "s3", "database", "sqlite", "postgres"]),
     ("client", &["formats", "protocol"]),
     // Whatever stands outside may use all of it.
     ("it", &["formats", "protocol", "server", "client"]),
@@ -27,9 +29,9 @@ const RESERVED: [(&str, &[&str]); 7] = [
     ("hyper", &["server"]),
     ("hyper-util", &["server"]),
     ("tower", &["server"]),
-    ("sqlx", &["sqlite"]),
+    ("sqlx", &["sqlite", "postgres"]),
     ("reqwest", &["client", "it", "benches"]),
-    ("tokio", &["storage", "database", "sqlite", "server", "client", "it", "benches"]),
+    ("tokio", &["storage", "s3", "database", "sqlite", "postgres", "server", "client", "it", "benches"]),
 ];
 
 /// Member → what it depends on. Dependencies of tests alone bind nothing together and are left out.
