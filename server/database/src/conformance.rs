@@ -23,6 +23,7 @@ mod commits;
 mod concurrency;
 mod documents;
 mod fixtures;
+mod leases;
 mod outcomes;
 mod paths;
 mod quarantine;
@@ -52,6 +53,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         commits::CHECKS,
         concurrency::CHECKS,
         documents::CHECKS,
+        leases::CHECKS,
         outcomes::CHECKS,
         paths::CHECKS,
         quarantine::CHECKS,

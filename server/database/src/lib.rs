@@ -9,6 +9,7 @@ mod commit;
 pub mod conformance;
 mod document;
 mod error;
+mod leases;
 mod row;
 mod runs;
 
@@ -20,13 +21,14 @@ pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
+pub use leases::{ChoreRun, Lease, Leases};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
 pub use runs::{ChunkRuns, RunsError};
 
 /// Everything that the server asks of its index.
-pub trait Database: Caches + Chunks + Paths + Documents + std::fmt::Debug + Send + Sync {}
+pub trait Database: Caches + Chunks + Paths + Documents + Leases + std::fmt::Debug + Send + Sync {}
 
-impl<T: Caches + Chunks + Paths + Documents + std::fmt::Debug + Send + Sync> Database for T {}
+impl<T> Database for T where T: Caches + Chunks + Paths + Documents + Leases + std::fmt::Debug + Send + Sync {}
 
 /// Caches and their keys.
 #[async_trait]

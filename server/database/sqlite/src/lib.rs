@@ -10,6 +10,7 @@ mod column;
 mod commit;
 mod documents;
 mod error;
+mod leases;
 mod list;
 mod open;
 mod paths;

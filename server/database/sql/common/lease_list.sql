@@ -1,0 +1,1 @@
+SELECT name, holder, until FROM lease WHERE until > $1 ORDER BY name

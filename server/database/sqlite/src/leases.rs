@@ -1,0 +1,53 @@
+//! Leases and runs of chores.
+
+use async_trait::async_trait;
+use database::{ChoreRun, Lease, Leases, Result};
+use protocol::Timestamp;
+
+use crate::{SqliteDatabase, error::failed};
+
+#[async_trait]
+impl Leases for SqliteDatabase {
+    async fn acquire_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
+        let done = sqlx::query_file!("../sql/common/lease_acquire.sql", lease.name, lease.holder, lease.until.0, now.0)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
+        sqlx::query_file!("../sql/common/lease_release.sql", name, holder)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn live_leases(&self, now: Timestamp) -> Result<Vec<Lease>> {
+        let rows =
+            sqlx::query_file!("../sql/common/lease_list.sql", now.0).fetch_all(&self.readers).await.map_err(failed)?;
+        let leases = rows.into_iter();
+        Ok(leases.map(|row| Lease { name: row.name, holder: row.holder, until: Timestamp(row.until) }).collect())
+    }
+
+    async fn note_chore_run(&self, name: &str, run: &ChoreRun) -> Result<()> {
+        sqlx::query_file!("../sql/common/chore_run_put.sql", name, run.started_at.0, run.finished_at.0, run.report)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn last_chore_run(&self, name: &str) -> Result<Option<ChoreRun>> {
+        let row = sqlx::query_file!("../sql/common/chore_run_find.sql", name)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed)?;
+        Ok(row.map(|row| ChoreRun {
+            started_at: Timestamp(row.started_at),
+            finished_at: Timestamp(row.finished_at),
+            report: row.report,
+        }))
+    }
+}
