@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::derivation::{Derivation, Method, Output};
 use crate::nar::Writer;
 use crate::{
     Compression, ContentAddress, FileHash, Hash, HashAlgorithm, KeyName, NarHash, NarInfo, PathInfo, SecretKey, Sha256,
@@ -198,4 +199,45 @@ pub fn tree() -> impl Strategy<Value = Tree> {
     leaf.prop_recursive(4, 24, 5, move |node| {
         btree_map(name.clone().prop_map(String::into_bytes), node, 0..5).prop_map(Tree::Directory)
     })
+}
+
+/// A derivation; its paths do not follow from it.
+pub fn derivation() -> impl Strategy<Value = Derivation> {
+    let method = || prop::sample::select(vec![Method::Flat, Method::NixArchive, Method::Text, Method::Git]);
+    let ca = prop_oneof![
+        hash().prop_map(ContentAddress::Flat),
+        hash().prop_map(ContentAddress::NixArchive),
+        sha256().prop_map(ContentAddress::Text),
+    ];
+    let out = || Just("out".parse::<StorePathName>().unwrap_or_else(|_| unreachable!("it is a name")));
+    let outputs = prop_oneof![
+        btree_map(store_path_name(), store_path().prop_map(Output::InputAddressed), 1..4),
+        btree_map(out(), (store_path(), ca).prop_map(|(path, ca)| Output::Fixed { path, ca }), 1..2),
+        btree_map(
+            store_path_name(),
+            (method(), hash_algorithm()).prop_map(|(method, algorithm)| Output::Floating { method, algorithm }),
+            1..3
+        ),
+        btree_map(
+            store_path_name(),
+            (method(), hash_algorithm()).prop_map(|(method, algorithm)| Output::Impure { method, algorithm }),
+            1..3
+        ),
+        btree_map(store_path_name(), Just(Output::Deferred), 1..3),
+    ];
+    let drv = (store_path_hash(), "[a-z]{1,9}\\.drv")
+        .prop_filter_map("a name that Nix refuses", |(hash, name)| Some(StorePath::new(hash, name.parse().ok()?)));
+    let bytes = || prop_oneof![3 => "[ -~]{0,20}".prop_map(String::into_bytes), 1 => vec(any::<u8>(), 0..20)];
+    let inputs = btree_map(drv, btree_set(store_path_name(), 0..3), 0..3);
+    (outputs, inputs, references(), bytes(), bytes(), vec(bytes(), 0..3), btree_map(bytes(), bytes(), 0..5)).prop_map(
+        |(outputs, input_derivations, input_sources, system, builder, arguments, environment)| Derivation {
+            outputs,
+            input_derivations,
+            input_sources,
+            system,
+            builder,
+            arguments,
+            environment,
+        },
+    )
 }

@@ -124,7 +124,7 @@ impl ContentAddress {
 }
 
 /// Nix's scheme for all store paths: hash the description, fold the hash to 160 bits.
-fn make_store_path(store_dir: &StoreDir, kind: &str, inner: Sha256, name: &StorePathName) -> StorePath {
+pub(crate) fn make_store_path(store_dir: &StoreDir, kind: &str, inner: Sha256, name: &StorePathName) -> StorePath {
     let mut description = kind.to_owned();
     let _ = write!(description, ":sha256:{}:{store_dir}:{name}", inner.hex());
     let digest = Sha256::digest_of(description.as_bytes());
