@@ -6,7 +6,7 @@ use database::Database;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocol::{CacheName, ChunkSizes, Clock};
 
-use crate::{auth::TokenKeys, config::Endpoint, fetch::Fetch, ingest::Ingest, usage::Usage};
+use crate::{auth::TokenKeys, config::Endpoint, fetch::Fetch, ingest::Ingest, journal::Journal, usage::Usage};
 
 /// The server's parts, shared by all requests.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Parts {
     pub ingest: Ingest,
     /// The read path.
     pub fetch: Fetch,
+    /// What happens to the index beside pushes, for the storage to remember.
+    pub journal: Arc<Journal>,
     /// The keys that tokens are checked with.
     pub tokens: TokenKeys,
     /// What time it is.

@@ -6,9 +6,11 @@
 mod caller;
 mod credentials;
 mod keys;
+mod material;
 mod secret_file;
 
 pub use caller::{Caller, Refusal};
 pub use credentials::credentials;
 pub use keys::{KeysError, MintError, TokenError, TokenKeys};
+pub use material::secret_material;
 pub use secret_file::SecretFileError;

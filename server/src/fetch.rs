@@ -12,12 +12,10 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use database::{ChunkId, ChunkLocation, ChunkRuns, Database, NarFile};
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
-use protocol::Clock;
-use storage::Storage;
 
 pub use extent::{Extent, extents};
 
-use crate::{pack, store};
+use crate::{journal::Journal, pack, store};
 
 /// How many reads of one answer are under way or waiting to be sent.
 const PREFETCH: usize = 2;
@@ -56,16 +54,15 @@ pub fn is_damage(error: &storage::Error) -> bool {
 /// Reads what is stored.
 #[derive(Debug, Clone)]
 pub struct Fetch {
-    storage: Arc<dyn Storage>,
+    journal: Arc<Journal>,
     database: Arc<dyn Database>,
-    clock: Arc<dyn Clock>,
 }
 
 impl Fetch {
-    /// A reader of `storage`, by what `database` knows.
+    /// A reader of the journal's storage, by what `database` knows.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, database: Arc<dyn Database>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, database, clock }
+    pub fn new(journal: Arc<Journal>, database: Arc<dyn Database>) -> Self {
+        Self { journal, database }
     }
 
     /// Answers if the storage does.
@@ -74,7 +71,7 @@ impl Fetch {
     /// If it does not.
     pub async fn ping(&self) -> Result<(), FetchError> {
         let nothing = pack::key(database::PackName([0; 16]));
-        self.storage.size(&nothing).await?;
+        self.journal.storage().size(&nothing).await?;
         Ok(())
     }
 
@@ -141,7 +138,7 @@ impl Fetch {
         &self,
         chunks: &[ChunkLocation],
     ) -> impl Stream<Item = Result<(ChunkLocation, Bytes), FetchError>> + Send + 'static + use<> {
-        let storage = Arc::clone(&self.storage);
+        let storage = Arc::clone(self.journal.storage());
         let extents: Vec<Vec<ChunkLocation>> = extents(chunks).map(|e| e.chunks.to_vec()).collect();
         stream::iter(extents)
             .map(move |chunks| {
@@ -171,12 +168,16 @@ impl Fetch {
 
     /// Acts on damage, once, and passes the error on.
     async fn report(&self, nar: Option<&NarFile>, error: FetchError) -> FetchError {
-        let now = self.clock.now();
+        let now = self.journal.clock().now();
         match &error {
             FetchError::Damaged { chunks } => {
                 metrics::counter!(crate::metrics::DAMAGED_CHUNKS).increment(chunks.len() as u64);
                 if let Err(error) = self.database.mark_damaged(chunks, now).await {
                     tracing::error!(%error, "damaged chunks could not be marked");
+                }
+                match self.database.locate_chunks(&chunks.iter().copied().collect()).await {
+                    Ok(frames) => self.journal.damaged(&frames).await,
+                    Err(error) => tracing::error!(%error, "damaged chunks could not be recorded"),
                 }
             }
             FetchError::Length { .. } => {}

@@ -8,6 +8,7 @@ mod encode;
 pub mod fetch;
 pub mod http;
 pub mod ingest;
+pub mod journal;
 mod lifecycle;
 pub mod metrics;
 pub mod pack;

@@ -12,12 +12,17 @@
 //! know, and bytes behind the fields that it knows: both may be added later without a new version.
 
 mod record;
+mod stamp;
 
 use bytes::Bytes;
 use database::{CacheId, NewChunk, PackName};
 use storage::Key;
 
-pub use record::{DocumentAbout, DocumentRecord, NarRecord, PathRecord, Record};
+pub use record::{
+    CacheRecord, CacheState, DamageRecord, DocumentAbout, DocumentRecord, KeptOutRecord, KeyRecord, NarRecord,
+    PathRecord, Record, Removal,
+};
+pub use stamp::{Stamp, Stamps};
 
 /// The first and the last bytes of a pack.
 pub const MAGIC: &[u8; 8] = b"FLYPACK1";
@@ -50,11 +55,28 @@ pub fn key(name: PackName) -> Key {
     format!("packs/{}/{hex}", &hex[..2]).parse().expect("a prefix and hex digits make a key")
 }
 
+/// The object that a pack without frames is stored under: nothing in the index refers to it, so it is kept apart.
+///
+/// # Panics
+/// Never: hex digits make a valid key.
+#[must_use]
+pub fn records_key(name: PackName) -> Key {
+    let hex = name.to_string();
+    format!("records/{}/{hex}", &hex[..2]).parse().expect("a prefix and hex digits make a key")
+}
+
+/// A whole pack without frames, which says `records`, true since `at`.
+#[must_use]
+pub fn of_records(at: Stamp, records: impl IntoIterator<Item = Record>) -> Bytes {
+    let (trailer, _) = Layout::new().trailer(at, records);
+    [&MAGIC[..], &trailer].concat().into()
+}
+
 /// The name of the pack that is stored under `key`, if it is one.
 #[must_use]
 pub fn name(key: &Key) -> Option<PackName> {
     let text = key.to_string();
-    let (_, hex) = text.strip_prefix("packs/")?.split_once('/')?;
+    let hex = text.strip_prefix("packs/").or_else(|| text.strip_prefix("records/"))?.split_once('/')?.1;
     let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok()?;
     bytes.try_into().ok().map(PackName)
 }
@@ -147,10 +169,11 @@ impl Layout {
         self.offset += u64::from(stored_size);
     }
 
-    /// The trailer of the pack, with `records` behind those of its frames; and the length of the whole pack.
+    /// The trailer of the pack, with `records`, true since `at`, behind those of its frames; and the length of the whole pack.
     #[must_use]
-    pub fn trailer(&self, records: impl IntoIterator<Item = Record>) -> (Bytes, u64) {
-        let all: Vec<Record> = self.chunks.iter().copied().map(Record::Chunk).chain(records).collect();
+    pub fn trailer(&self, at: Stamp, records: impl IntoIterator<Item = Record>) -> (Bytes, u64) {
+        let chunks = self.chunks.iter().copied().map(Record::Chunk);
+        let all: Vec<Record> = chunks.chain([Record::Stamp(at)]).chain(records).collect();
         let trailer = trailer(self.offset, &all);
         let size = self.offset + trailer.len() as u64;
         (trailer, size)
@@ -177,7 +200,7 @@ mod tests {
             layout.append(ChunkHash::of(frame), 100, frame, None);
             pack.extend_from_slice(frame);
         }
-        let (trailer, size) = layout.trailer([]);
+        let (trailer, size) = layout.trailer(Stamp(7), []);
         pack.extend_from_slice(&trailer);
         assert_eq!(pack.len() as u64, size);
 
@@ -187,6 +210,7 @@ mod tests {
         let chunks: Vec<_> =
             records.iter().filter_map(|r| if let Record::Chunk(c) = r { Some(*c) } else { None }).collect();
         assert_eq!(chunks, layout.chunks);
+        assert_eq!(records.last(), Some(&Record::Stamp(Stamp(7))));
 
         for at in start..pack.len() - FOOTER_BYTES {
             let mut damaged = pack[start..start + footer.length as usize].to_vec();
@@ -201,6 +225,7 @@ mod tests {
         let pack = PackName([0xab; 16]);
         assert_eq!(key(pack).to_string(), format!("packs/ab/{pack}"));
         assert_eq!(name(&key(pack)), Some(pack));
+        assert_eq!(name(&records_key(pack)), Some(pack));
         assert_eq!(name(&"packs/ab/xyz".parse().unwrap()), None);
     }
 }

@@ -12,11 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{App, Parts, Settings},
-    auth::TokenKeys,
+    auth::{TokenKeys, secret_material},
     config::{self, Config, DatabaseUrl},
     fetch::Fetch,
     http,
     ingest::{Ingest, Limits},
+    journal::{Journal, Seal},
     lifecycle::{Signals, notify_ready, notify_stopping},
     metrics,
     store::ChunkStore,
@@ -97,13 +98,9 @@ impl Server {
         let metrics = metrics::install().context("metrics cannot be gathered")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
-        let store = ChunkStore::new(
-            Arc::clone(&storage),
-            Arc::clone(&database),
-            Arc::clone(&clock),
-            config.compression.level,
-            &tracker,
-        );
+        let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
+        journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
+        let store = ChunkStore::new(Arc::clone(&journal), Arc::clone(&database), config.compression.level, &tracker);
         let limits = limits(&config.flywheel.limits);
         let ingest = Ingest::new(
             store,
@@ -114,9 +111,10 @@ impl Server {
             config.require_proof_of_possession,
         );
         let app = App::new(Parts {
-            fetch: Fetch::new(storage, Arc::clone(&database), Arc::clone(&clock)),
+            fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
             database,
             ingest,
+            journal,
             tokens,
             clock,
             usage: Usage::default(),
@@ -141,7 +139,7 @@ impl Server {
     /// # Errors
     /// If the index fails.
     pub async fn init_cache(&self, init: &InitCache) -> anyhow::Result<Cache> {
-        ensure_cache(&*self.app.database, init, &*self.app.clock).await
+        ensure_cache(&self.app.journal, &*self.app.database, init, &*self.app.clock).await
     }
 
     /// Serves until `soft` is cancelled; requests in flight may go on until `hard` is.
@@ -203,6 +201,30 @@ pub async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
     }
 }
 
+/// The journal in `storage`, with the seal that belongs to the token secret.
+///
+/// # Errors
+/// If the token secret cannot be had.
+pub fn journal(config: &Config, storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Journal>> {
+    let secret = secret_material(&config.jwt).context("the token secret cannot be had")?;
+    Ok(Journal::new(storage, clock, secret.as_deref().and_then(Seal::of)))
+}
+
+/// The journal of a server that may be running beside this process.
+///
+/// # Errors
+/// If the storage or the token secret cannot be had.
+pub async fn open_journal_beside(config: &Config) -> anyhow::Result<Arc<Journal>> {
+    let storage: Arc<dyn Storage> = match &config.storage {
+        config::Storage::Local { path } => {
+            let storage = LocalStorage::open_beside(path).await;
+            Arc::new(storage.with_context(|| format!("cannot store in {}", path.display()))?)
+        }
+        config::Storage::S3(_) => open_storage(config).await?,
+    };
+    journal(config, storage, Arc::new(SystemClock))
+}
+
 /// The index that the configuration names.
 ///
 /// # Errors
@@ -226,7 +248,12 @@ pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>>
 ///
 /// # Errors
 /// If the index fails.
-pub async fn ensure_cache(database: &dyn Database, init: &InitCache, clock: &dyn Clock) -> anyhow::Result<Cache> {
+pub async fn ensure_cache(
+    journal: &Journal,
+    database: &dyn Database,
+    init: &InitCache,
+    clock: &dyn Clock,
+) -> anyhow::Result<Cache> {
     if let Some(cache) = database.find_cache(&init.name).await? {
         return Ok(cache);
     }
@@ -241,7 +268,7 @@ pub async fn ensure_cache(database: &dyn Database, init: &InitCache, clock: &dyn
         now: clock.now(),
     };
     // Another replica may have made it in between.
-    let made = database.create_cache(&new).await?;
+    let made = journal.create_cache(database, &new).await?;
     let cache = if made.is_some() { made } else { database.find_cache(&init.name).await? };
     cache.with_context(|| format!("the cache {} was made and is gone again", init.name))
 }

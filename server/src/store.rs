@@ -14,17 +14,17 @@ mod ticket;
 use std::sync::Arc;
 
 use database::{CacheId, ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
-use protocol::{ChunkHash, Clock};
-use storage::Storage;
+use protocol::ChunkHash;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 pub use batch::{Place, Placed, RawChunk};
 pub use committer::Records;
-pub use digest::FileDigest;
+pub use digest::{File, FileDigest};
 pub use frame::{Compressor, Frame, FrameError, decompress, decompress_frame};
 pub use lane::Lane;
 
+use crate::journal::Journal;
 use committer::CommitRequest;
 use ticket::InFlight;
 
@@ -86,36 +86,28 @@ impl From<CommitError> for StoreError {
 /// Stores chunks in packs and makes them known to the index.
 #[derive(Debug)]
 pub struct ChunkStore {
-    storage: Arc<dyn Storage>,
+    journal: Arc<Journal>,
     database: Arc<dyn Database>,
     compressor: Arc<Compressor>,
     in_flight: Arc<InFlight>,
     commits: mpsc::Sender<CommitRequest>,
-    clock: Arc<dyn Clock>,
     /// One permit for each processor: compressing more at a time takes memory and saves no time.
     processors: Semaphore,
 }
 
 impl ChunkStore {
-    /// A store over `storage`, known to `database`, that compresses at zstd's `level`. Its committer ends when the store is
+    /// A store over the storage of `journal`, known to `database`, that compresses at zstd's `level`. Its committer ends when the store is
     /// dropped; `tracker` waits for that.
     #[must_use]
-    pub fn new(
-        storage: Arc<dyn Storage>,
-        database: Arc<dyn Database>,
-        clock: Arc<dyn Clock>,
-        level: i32,
-        tracker: &TaskTracker,
-    ) -> Arc<Self> {
-        let commits = committer::spawn(Arc::clone(&storage), Arc::clone(&database), tracker);
+    pub fn new(journal: Arc<Journal>, database: Arc<dyn Database>, level: i32, tracker: &TaskTracker) -> Arc<Self> {
+        let commits = committer::spawn(Arc::clone(&journal), Arc::clone(&database), tracker);
         let compressor = Arc::new(Compressor::new(level));
         Arc::new(Self {
-            storage,
+            journal,
             database,
             compressor,
             in_flight: Arc::default(),
             commits,
-            clock,
             processors: Semaphore::new(processors()),
         })
     }
@@ -144,7 +136,7 @@ impl ChunkStore {
     pub async fn read_frames(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<bytes::Bytes>>, StoreError> {
         let mut frames = Vec::with_capacity(chunks.len());
         for extent in crate::fetch::extents(chunks) {
-            match self.storage.read(&crate::pack::key(extent.pack), extent.range()).await {
+            match self.journal.storage().read(&crate::pack::key(extent.pack), extent.range()).await {
                 Ok(bytes) => frames.extend(extent.frames(&bytes).map(|(_, frame)| frame.ok())),
                 Err(error) if crate::fetch::is_damage(&error) && extent.chunks.len() == 1 => frames.push(None),
                 Err(error) if crate::fetch::is_damage(&error) => {
@@ -165,6 +157,20 @@ impl ChunkStore {
     /// If the index fails.
     pub async fn locate(&self, runs: &database::ChunkRuns) -> Result<Vec<ChunkLocation>, StoreError> {
         Ok(self.database.locate_chunks(runs).await?)
+    }
+
+    /// Takes damaged frames out of deduplication, and has the storage remember it.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub(crate) async fn mark_damaged(&self, frames: &[ChunkLocation]) -> Result<(), StoreError> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = frames.iter().map(|frame| frame.id).collect();
+        self.database.mark_damaged(&ids, self.journal.clock().now()).await?;
+        self.journal.damaged(frames).await;
+        Ok(())
     }
 
     /// The chunks behind these places, all of them settled: known by row, or by name if they are among `frames`.

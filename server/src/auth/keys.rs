@@ -193,7 +193,7 @@ fn rsa_public(key: &Secret) -> Result<Keys, KeysError> {
 }
 
 /// Base64, broken into lines or not.
-fn decode(what: &'static str, base64: &Secret) -> Result<Vec<u8>, KeysError> {
+pub(super) fn decode(what: &'static str, base64: &Secret) -> Result<Vec<u8>, KeysError> {
     let text: String = base64.expose().split_ascii_whitespace().collect();
     BASE64.decode(text.as_bytes()).map_err(|_| KeysError::NotBase64(what))
 }

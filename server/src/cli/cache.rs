@@ -9,7 +9,10 @@ use database::Database;
 use protocol::CacheName;
 
 use super::{Context, Failure, Output, block_on};
-use crate::run::open_database;
+use crate::{
+    config::Config,
+    run::{open_database, open_journal_beside},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CacheVerb {
@@ -33,19 +36,22 @@ pub(super) struct InfoArgs {
 pub(super) fn run(verb: CacheVerb, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;
     config.validate()?;
-    block_on(async { act(verb, &*open_database(&config).await?, context, output).await })?
+    block_on(async { act(verb, &config, &*open_database(&config).await?, context, output).await })?
 }
 
 async fn act(
     verb: CacheVerb,
+    config: &Config,
     database: &dyn Database,
     context: &Context<'_>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     match verb {
-        CacheVerb::Create(args) => create::run(args, database, context, output).await,
+        CacheVerb::Create(args) => {
+            create::run(args, &*open_journal_beside(config).await?, database, context, output).await
+        }
         CacheVerb::List => show::list(database, output).await,
-        CacheVerb::Key(verb) => key::run(verb, database, output).await,
+        CacheVerb::Key(verb) => key::run(verb, &*open_journal_beside(config).await?, database, output).await,
         CacheVerb::Info(args) => show::info(&args.name, database, output).await,
     }
 }

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, io, process::ExitCode};
 use crate::{
     auth::{KeysError, MintError},
     config::{ConfigError, Unsupported},
+    journal::JournalError,
 };
 
 /// How the program ended.
@@ -107,6 +108,12 @@ impl From<MintError> for Failure {
 
 impl From<database::Error> for Failure {
     fn from(error: database::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
         Self::of(&error)
     }
 }

@@ -162,7 +162,7 @@ pub(super) async fn create_cache(
         now: app.clock.now(),
         name,
     };
-    match app.database.create_cache(&cache).await? {
+    match app.journal.create_cache(&*app.database, &cache).await? {
         Some(_) => Ok(done(StatusCode::OK)),
         None => Err(ApiError::new(ErrorCode::CacheAlreadyExists, "The cache already exists.")),
     }
@@ -191,7 +191,7 @@ pub(super) async fn configure_cache(
         retention: config.retention_period.map(|period| retention(Some(period))),
         keys: config.keypair.as_ref().map(|keypair| key(keypair, &name)).transpose()?.map(|key| vec![key]),
     };
-    app.database.change_cache(&name, &change).await?.ok_or_else(ApiError::no_such_cache)?;
+    app.journal.change_cache(&*app.database, &name, &change).await?.ok_or_else(ApiError::no_such_cache)?;
     Ok(done(StatusCode::OK))
 }
 
@@ -202,7 +202,7 @@ pub(super) async fn destroy_cache(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     access::cache(&app, &headers, &name, Permission::DestroyCache).await?;
-    match app.database.delete_cache(&name, app.clock.now()).await? {
+    match app.journal.delete_cache(&*app.database, &name, app.clock.now()).await? {
         true => Ok(done(StatusCode::OK)),
         false => Err(ApiError::no_such_cache()),
     }

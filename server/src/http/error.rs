@@ -10,6 +10,7 @@ use protocol::{ErrorBody, ErrorCode};
 use crate::{
     fetch::FetchError,
     ingest::{IngestError, PathRefusal},
+    journal::JournalError,
     store::StoreError,
 };
 
@@ -113,6 +114,15 @@ impl From<database::Error> for ApiError {
             database::Error::Inconsistent { .. } | database::Error::Failed(_) => ErrorCode::InternalServerError,
         };
         Self::internal(&error, code)
+    }
+}
+
+impl From<JournalError> for ApiError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Database(error) => error.into(),
+            JournalError::Storage(_) => Self::internal(&error, ErrorCode::Unavailable),
+        }
     }
 }
 

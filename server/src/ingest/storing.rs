@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use database::{CacheId, ChunkPointer, NewNar};
-use formats::{FileHash, NarHash};
+use formats::NarHash;
 use protocol::{Manifest, Timestamp};
 use tokio::task::JoinHandle;
 
@@ -11,7 +11,7 @@ use super::IngestError;
 use crate::{
     fetch::extents,
     pack::NarRecord,
-    store::{ChunkStore, FileDigest, Frame, Lane, Place, Placed, RawChunk, StoreError},
+    store::{ChunkStore, File, FileDigest, Frame, Lane, Place, Placed, RawChunk, StoreError},
 };
 
 /// How many bytes of chunks go together: enough to keep every processor busy, few enough for many uploads to fit in memory.
@@ -148,7 +148,7 @@ impl StoredNar {
         let all: Vec<Placed> = self.placed().cloned().collect();
         let mut pointers = store.pointers(&all, frames).await?;
         let listing = self.listing.as_ref().map(|_| pointers.split_off(self.chunks.len()));
-        let (file_hash, file_size) = match self.digest.finish() {
+        let File { hash: file_hash, size: file_size, checks } = match self.digest.finish() {
             Some(file) => file,
             None => store.read_digest(&pointers).await?,
         };
@@ -159,6 +159,8 @@ impl StoredNar {
             file_size,
             manifest: manifest(&self.chunks),
             listing: self.listing.as_deref().map(manifest),
+            checks: Some(checks),
+            at: Some(now.0),
         };
         let (nar_hash, nar_size) = (self.nar_hash, self.nar_size);
         Ok((NewNar { nar_hash, nar_size, file_hash, file_size, manifest: pointers, listing, now }, record))
@@ -182,8 +184,8 @@ impl ChunkStore {
         Ok(Vec::new())
     }
 
-    /// The hash and length of a file whose chunks are all in the index, from what is stored.
-    async fn read_digest(&self, pointers: &[ChunkPointer]) -> Result<(FileHash, u64), StoreError> {
+    /// A file whose chunks are all in the index, from what is stored.
+    async fn read_digest(&self, pointers: &[ChunkPointer]) -> Result<File, StoreError> {
         let known = |pointer: &ChunkPointer| match pointer {
             ChunkPointer::Known(id) => Some(*id),
             ChunkPointer::New(_) => None,

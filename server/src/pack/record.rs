@@ -1,11 +1,15 @@
 //! The records of a pack's trailer.
 
+mod event;
+
 use database::NewChunk;
 use formats::{FileHash, NarHash};
 use protocol::{ChunkHash, Manifest, read_varint, write_varint};
 use serde::{Deserialize, Serialize};
 
-use super::PackError;
+use super::{PackError, Stamp};
+
+pub use event::{CacheRecord, CacheState, DamageRecord, KeptOutRecord, KeyRecord, Removal};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +22,16 @@ pub enum Record {
     Path(PathRecord),
     /// A document of a cache.
     Document(DocumentRecord),
+    /// When the records that follow became true, up to the next such record.
+    Stamp(Stamp),
+    /// A cache, with its settings and keys.
+    Cache(CacheRecord),
+    /// Something that is gone.
+    Removal(Removal),
+    /// A path that stayed out.
+    KeptOut(KeptOutRecord),
+    /// A frame that is damaged.
+    Damage(DamageRecord),
 }
 
 /// A NAR, its chunks by name: they may be in other packs.
@@ -35,6 +49,11 @@ pub struct NarRecord {
     pub manifest: Manifest,
     /// The chunks of its listing.
     pub listing: Option<Manifest>,
+    /// Of which very bytes the file hash is: CRC-32C of the frame of each chunk of the manifest. Packs may have several frames of one
+    /// chunk. None in records from before there were such sums.
+    pub checks: Option<Vec<u32>>,
+    /// When it came, in seconds since 1970; none in records from before that was written down.
+    pub at: Option<i64>,
 }
 
 /// A path of a cache, every field in Nix's own spelling.
@@ -97,6 +116,11 @@ const CHUNK: u8 = 1;
 const NAR: u8 = 2;
 const PATH: u8 = 3;
 const DOCUMENT: u8 = 4;
+const STAMP: u8 = 5;
+const CACHE: u8 = 6;
+const REMOVAL: u8 = 7;
+const KEPT_OUT: u8 = 8;
+const DAMAGE: u8 = 9;
 
 impl Record {
     /// Appends the record.
@@ -117,16 +141,41 @@ impl Record {
                 write_varint(&mut payload, nar.file_size);
                 write_bytes(&mut payload, &nar.manifest.encode());
                 write_bytes(&mut payload, &nar.listing.as_ref().map(Manifest::encode).unwrap_or_default());
+                if let Some(at) = nar.at {
+                    write_varint(&mut payload, u64::try_from(at).unwrap_or(0));
+                    let checks = nar.checks.as_deref().unwrap_or_default();
+                    write_bytes(&mut payload, &checks.iter().flat_map(|check| check.to_le_bytes()).collect::<Vec<_>>());
+                }
                 NAR
             }
             Self::Path(path) => {
-                payload = serde_json::to_vec(path).unwrap_or_default();
+                payload = json(path);
                 PATH
             }
             Self::Document(document) => {
-                write_bytes(&mut payload, &serde_json::to_vec(&document.about).unwrap_or_default());
+                write_bytes(&mut payload, &json(&document.about));
                 write_bytes(&mut payload, &document.manifest.encode());
                 DOCUMENT
+            }
+            Self::Stamp(stamp) => {
+                write_varint(&mut payload, stamp.0);
+                STAMP
+            }
+            Self::Cache(cache) => {
+                payload = json(cache);
+                CACHE
+            }
+            Self::Removal(removal) => {
+                payload = json(removal);
+                REMOVAL
+            }
+            Self::KeptOut(kept_out) => {
+                payload = json(kept_out);
+                KEPT_OUT
+            }
+            Self::Damage(damage) => {
+                payload = json(damage);
+                DAMAGE
             }
         };
         out.push(kind);
@@ -152,7 +201,7 @@ impl Record {
             }
             NAR => {
                 let manifest = |bytes: &[u8]| Manifest::decode(bytes).map_err(|_| PackError::Malformed("a manifest"));
-                Self::Nar(NarRecord {
+                let mut nar = NarRecord {
                     nar_hash: NarHash::from_bytes(read_array(payload).ok_or(CUT)?),
                     nar_size: read_varint(payload).ok_or(CUT)?,
                     file_hash: FileHash::from_bytes(read_array(payload).ok_or(CUT)?),
@@ -162,9 +211,26 @@ impl Record {
                         [] => None,
                         bytes => Some(manifest(bytes)?),
                     },
-                })
+                    checks: None,
+                    at: None,
+                };
+                if !payload.is_empty() {
+                    nar.at = Some(i64::try_from(read_varint(payload).ok_or(CUT)?).map_err(|_| CUT)?);
+                    let (checks, rest) = read_bytes(payload).ok_or(CUT)?.as_chunks::<4>();
+                    let checks: Vec<u32> = checks.iter().copied().map(u32::from_le_bytes).collect();
+                    if !rest.is_empty() || !(checks.is_empty() || checks.len() == nar.manifest.0.len()) {
+                        return Err(PackError::Malformed("the frames of a NAR"));
+                    }
+                    nar.checks = (checks.len() == nar.manifest.0.len()).then_some(checks);
+                }
+                Self::Nar(nar)
             }
-            PATH => Self::Path(serde_json::from_slice(payload).map_err(|_| PackError::Malformed("a path"))?),
+            PATH => Self::Path(of_json(payload, "a path")?),
+            STAMP => Self::Stamp(Stamp(read_varint(payload).ok_or(CUT)?)),
+            CACHE => Self::Cache(of_json(payload, "a cache")?),
+            REMOVAL => Self::Removal(of_json(payload, "a removal")?),
+            KEPT_OUT => Self::KeptOut(of_json(payload, "a path that stayed out")?),
+            DAMAGE => Self::Damage(of_json(payload, "a damaged frame")?),
             DOCUMENT => {
                 let about = serde_json::from_slice(read_bytes(payload).ok_or(CUT)?);
                 let manifest = Manifest::decode(read_bytes(payload).ok_or(CUT)?);
@@ -174,6 +240,14 @@ impl Record {
             _ => return Ok(None),
         }))
     }
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn of_json<'a, T: Deserialize<'a>>(payload: &'a [u8], what: &'static str) -> Result<T, PackError> {
+    serde_json::from_slice(payload).map_err(|_| PackError::Malformed(what))
 }
 
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -195,68 +269,4 @@ fn read_array<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::ManifestEntry;
-
-    use super::*;
-
-    fn manifest(n: u8) -> Manifest {
-        Manifest((0..n).map(|i| ManifestEntry { hash: ChunkHash([i; 32]), size: u32::from(i) * 1000 }).collect())
-    }
-
-    fn samples() -> Vec<Record> {
-        vec![
-            Record::Nar(NarRecord {
-                nar_hash: NarHash::from_bytes([1; 32]),
-                nar_size: u64::MAX,
-                file_hash: FileHash::from_bytes([2; 32]),
-                file_size: 77,
-                manifest: manifest(9),
-                listing: None,
-            }),
-            Record::Path(PathRecord {
-                cache: "main".into(),
-                store_dir: "/nix/store".into(),
-                path: "x".into(),
-                nar_hash: "sha256:0".into(),
-                nar_size: 5,
-                references: vec!["a".into(), "b".into()],
-                deriver: None,
-                signatures: vec![],
-                ca: None,
-                extra: vec![("K".into(), "v".into())],
-                pushed_by: Some("ci".into()),
-                at: 1,
-            }),
-            Record::Document(DocumentRecord {
-                about: DocumentAbout { cache: "main".into(), kind: "log".into(), name: "x.drv".into(), at: 3 },
-                manifest: manifest(1),
-            }),
-        ]
-    }
-
-    #[test]
-    fn records_come_back_and_later_ones_are_skipped() {
-        let mut bytes = Vec::new();
-        for record in samples() {
-            record.encode(&mut bytes);
-            bytes.extend_from_slice(&[200, 3, 1, 2, 3]);
-        }
-        let (mut input, mut offset, mut read) = (&bytes[..], 8, Vec::new());
-        while !input.is_empty() {
-            read.extend(Record::decode(&mut input, &mut offset).unwrap());
-        }
-        assert_eq!(read, samples());
-    }
-
-    #[test]
-    fn a_cut_record_is_an_error() {
-        for record in samples() {
-            let mut bytes = Vec::new();
-            record.encode(&mut bytes);
-            for length in 0..bytes.len() {
-                assert!(Record::decode(&mut &bytes[..length], &mut 8).is_err(), "{length}");
-            }
-        }
-    }
-}
+mod tests;

@@ -140,10 +140,11 @@ impl ChunkStore {
             .collect();
         let found: Vec<ChunkLocation> = mine.iter().filter_map(|hash| locations.get(hash).copied()).collect();
         let frames = self.read_frames(&found).await?;
-        let damaged: Vec<ChunkId> = found.iter().zip(&frames).filter(|(_, f)| f.is_none()).map(|(c, _)| c.id).collect();
+        let damaged: Vec<ChunkLocation> =
+            found.iter().zip(&frames).filter(|(_, f)| f.is_none()).map(|(c, _)| *c).collect();
         if !damaged.is_empty() {
             tracing::warn!(chunks = damaged.len(), "stored chunks are damaged; storing them anew");
-            self.database.mark_damaged(&damaged, self.clock.now()).await?;
+            self.mark_damaged(&damaged).await?;
         }
         let mut whole: HashMap<ChunkId, Bytes> =
             found.iter().zip(frames).filter_map(|(c, frame)| Some((c.id, frame?))).collect();

@@ -4,15 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::BytesMut;
 use database::{
-    ChunkId, ChunkPointer, Commit, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName, PathOutcome,
+    ChunkId, ChunkPointer, Commit, CommitError, Database, NewDocument, NewNar, NewPack, NewPath, NewUpload, PackName,
+    PathOutcome,
 };
 use protocol::ChunkHash;
-use storage::Storage;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{Frame, StoreError};
-use crate::pack::{self, DocumentRecord, Layout, NarRecord, PathRecord, Record};
+use crate::{
+    journal::Journal,
+    pack::{self, DocumentRecord, KeptOutRecord, Layout, NarRecord, PathRecord, Record},
+};
 
 /// A group ends when its frames have this many bytes …
 const GROUP_BYTES: usize = 8 << 20;
@@ -42,7 +45,7 @@ pub(super) struct CommitRequest {
 
 /// Starts the committer. It ends when every sender is gone.
 pub(super) fn spawn(
-    storage: Arc<dyn Storage>,
+    journal: Arc<Journal>,
     database: Arc<dyn Database>,
     tracker: &TaskTracker,
 ) -> mpsc::Sender<CommitRequest> {
@@ -57,7 +60,7 @@ pub(super) fn spawn(
                 bytes += next.bytes();
                 group.push(next);
             }
-            commit_group(&*storage, &*database, group).await;
+            commit_group(&journal, &*database, group).await;
         }
     });
     sender
@@ -69,15 +72,16 @@ impl CommitRequest {
     }
 }
 
-async fn commit_group(storage: &dyn Storage, database: &dyn Database, group: Vec<CommitRequest>) {
-    let pack = match write_pack(storage, &group).await {
-        Ok(pack) => pack,
+async fn commit_group(journal: &Journal, database: &dyn Database, group: Vec<CommitRequest>) {
+    let packs = match write_pack(journal, &group).await {
+        Ok(pack) => Vec::from_iter(pack),
         Err(error) => return group.into_iter().for_each(|request| request.answer(Err(error.clone()))),
     };
-    let mut all = Commit { packs: vec![pack], ..Commit::default() };
+    let mut all = Commit { packs, ..Commit::default() };
     group.iter().for_each(|request| request.records.add_to(&mut all));
     match database.commit(&all).await {
         Ok(outcomes) => {
+            note_kept_out(journal, &group, &outcomes).await;
             let mut outcomes = outcomes.into_iter();
             for request in group {
                 let count = request.records.paths.len();
@@ -86,24 +90,34 @@ async fn commit_group(storage: &dyn Storage, database: &dyn Database, group: Vec
             }
         }
         Err(error) if group.len() == 1 => {
+            for pack in &all.packs {
+                forget_if_refused(journal, pack.name, &error).await;
+            }
             let error = StoreError::from(error);
             group.into_iter().for_each(|request| request.answer(Err(error.clone())));
         }
         Err(error) => {
             tracing::info!(%error, requests = group.len(), "a group commit was refused; committing one by one");
-            commit_singly(database, all.packs, group).await;
+            commit_singly(journal, database, all.packs, group).await;
         }
     }
 }
 
 /// One request must not spoil the others of its group. Their frames are in one pack, which is made known first.
-async fn commit_singly(database: &dyn Database, packs: Vec<NewPack>, group: Vec<CommitRequest>) {
+async fn commit_singly(journal: &Journal, database: &dyn Database, packs: Vec<NewPack>, group: Vec<CommitRequest>) {
+    let names: Vec<PackName> = packs.iter().map(|pack| pack.name).collect();
     if let Err(error) = database.commit(&Commit { packs, ..Commit::default() }).await {
+        for name in names {
+            forget_if_refused(journal, name, &error).await;
+        }
         let error = StoreError::from(error);
         return group.into_iter().for_each(|request| request.answer(Err(error.clone())));
     }
     for request in group {
         let outcome = commit_one(database, &request).await;
+        if let Ok(outcomes) = &outcome {
+            note_kept_out(journal, std::slice::from_ref(&request), outcomes).await;
+        }
         request.answer(outcome);
     }
 }
@@ -129,7 +143,39 @@ async fn commit_one(database: &dyn Database, request: &CommitRequest) -> Result<
     Ok(database.commit(&commit).await?)
 }
 
-async fn write_pack(storage: &dyn Storage, group: &[CommitRequest]) -> Result<NewPack, StoreError> {
+/// Removes a pack that the index has refused, so that nobody takes its records for true. Best effort: who pushed was told that it failed.
+pub(super) async fn forget_if_refused(journal: &Journal, name: PackName, error: &CommitError) {
+    match error {
+        CommitError::ChunkGone | CommitError::ChunkRaced | CommitError::NarGone | CommitError::CacheGone => {
+            if let Err(error) = journal.storage().delete(&pack::key(name)).await {
+                tracing::warn!(%error, pack.name = %name, "a refused pack could not be removed");
+            }
+        }
+        // The transaction may have ended well, and only its answer been lost.
+        CommitError::Database(_) => {}
+    }
+}
+
+/// Records which paths stayed out. Best effort: for pushes through one server their order says the same.
+async fn note_kept_out(journal: &Journal, group: &[CommitRequest], outcomes: &[PathOutcome]) {
+    let paths = group.iter().flat_map(|request| &request.records.paths);
+    let kept_out = paths.zip(outcomes).filter(|(_, outcome)| **outcome == PathOutcome::KeptOther);
+    let records = kept_out.map(|((path, record), _)| {
+        let hash = path.info.path.hash().to_string();
+        Record::KeptOut(KeptOutRecord { cache: record.cache.clone(), hash, nar_hash: record.nar_hash.clone() })
+    });
+    if let Err(error) = journal.record(journal.stamp(), records.collect()).await {
+        tracing::warn!(%error, "paths that stayed out could not be recorded in the storage");
+    }
+}
+
+/// Makes the frames and records of a group durable; gives the pack, if it has frames that the index must know.
+async fn write_pack(journal: &Journal, group: &[CommitRequest]) -> Result<Option<NewPack>, StoreError> {
+    let at = journal.stamp();
+    if group.iter().all(|request| request.frames.is_empty()) {
+        journal.record(at, group.iter().flat_map(|request| request.records.records()).collect()).await?;
+        return Ok(None);
+    }
     let mut layout = Layout::new();
     let mut body = BytesMut::with_capacity(group.iter().map(CommitRequest::bytes).sum::<usize>() + (4 << 10));
     body.extend_from_slice(pack::MAGIC);
@@ -137,11 +183,11 @@ async fn write_pack(storage: &dyn Storage, group: &[CommitRequest]) -> Result<Ne
         layout.append(frame.hash(), frame.size, &frame.bytes, Some(frame.cache));
         body.extend_from_slice(&frame.bytes);
     }
-    let (trailer, size) = layout.trailer(group.iter().flat_map(|request| request.records.records()));
+    let (trailer, size) = layout.trailer(at, group.iter().flat_map(|request| request.records.records()));
     body.extend_from_slice(&trailer);
     let name = PackName(rand::random());
-    storage.put(&pack::key(name), body.freeze()).await?;
-    Ok(NewPack { name, size, chunks: layout.chunks })
+    journal.storage().put(&pack::key(name), body.freeze()).await?;
+    Ok(Some(NewPack { name, size, chunks: layout.chunks }))
 }
 
 impl CommitRequest {

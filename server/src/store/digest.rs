@@ -8,7 +8,19 @@ use sha2::{Digest, Sha256};
 pub struct FileDigest {
     hasher: Sha256,
     size: u64,
+    checks: Vec<u32>,
     gap: bool,
+}
+
+/// What a NAR is served as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The SHA-256 of all frames.
+    pub hash: FileHash,
+    /// Their total length in bytes.
+    pub size: u64,
+    /// CRC-32C of each.
+    pub checks: Vec<u32>,
 }
 
 impl FileDigest {
@@ -16,6 +28,7 @@ impl FileDigest {
     pub fn feed(&mut self, frame: &[u8]) {
         if !self.gap {
             self.hasher.update(frame);
+            self.checks.push(crc32c::crc32c(frame));
         }
         self.size += frame.len() as u64;
     }
@@ -28,10 +41,11 @@ impl FileDigest {
         }
     }
 
-    /// The hash and length of all frames, unless one was skipped.
+    /// The file that the frames make up, unless one was skipped.
     #[must_use]
-    pub fn finish(self) -> Option<(FileHash, u64)> {
-        (!self.gap).then(|| (FileHash::from_bytes(self.hasher.finalize().into()), self.size))
+    pub fn finish(self) -> Option<File> {
+        let Self { hasher, size, checks, gap } = self;
+        (!gap).then(|| File { hash: FileHash::from_bytes(hasher.finalize().into()), size, checks })
     }
 }
 
@@ -45,7 +59,8 @@ mod tests {
         digest.feed(b"ab");
         digest.feed(b"c");
         let mut gap = digest.clone();
-        assert_eq!(digest.finish(), Some((FileHash::digest_of(b"abc"), 3)));
+        let checks = vec![crc32c::crc32c(b"ab"), crc32c::crc32c(b"c")];
+        assert_eq!(digest.finish(), Some(File { hash: FileHash::digest_of(b"abc"), size: 3, checks }));
         gap.feed_or_skip(None);
         gap.feed(b"d");
         assert_eq!(gap.finish(), None);

@@ -137,11 +137,15 @@ impl Lane {
 
     async fn seal_open(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         let Some(mut open) = waiting.open.take() else { return Ok(()) };
-        let (trailer, size) = open.layout.trailer([]);
+        let (trailer, size) = open.layout.trailer(self.store.journal.stamp(), []);
         open.write(trailer).await?;
         open.writer.finish().await?;
         let pack = NewPack { name: open.name, size, chunks: open.layout.chunks };
-        self.store.database.commit(&Commit { packs: vec![pack], ..Commit::default() }).await?;
+        let name = pack.name;
+        if let Err(error) = self.store.database.commit(&Commit { packs: vec![pack], ..Commit::default() }).await {
+            super::committer::forget_if_refused(&self.store.journal, name, &error).await;
+            return Err(error.into());
+        }
         open.reservations.into_iter().for_each(Reservation::settle);
         Ok(())
     }
@@ -150,7 +154,7 @@ impl Lane {
 impl OpenPack {
     async fn begin(store: &ChunkStore) -> Result<Self, StoreError> {
         let name = PackName(rand::random());
-        let writer = store.storage.begin(&pack::key(name)).await?;
+        let writer = store.journal.storage().begin(&pack::key(name)).await?;
         Ok(Self { name, writer, layout: Layout::new(), reservations: Vec::new() })
     }
 

@@ -41,14 +41,16 @@ struct Inner {
     objects: PathBuf,
     /// `tmp/`.
     unfinished: PathBuf,
-    /// Names the next file in `tmp/`. The lock makes this process the only one that writes there.
+    /// Names the next file in `tmp/`.
     next_unfinished: AtomicU64,
+    /// Keeps the files of processes apart that write there beside the one that holds the lock, whose prefix is empty.
+    unfinished_prefix: String,
     /// The directories under `objects/`.
     folders: Folders,
     /// Open files of recently read objects.
     handles: Handles,
-    /// Locked until it is closed.
-    _lock: File,
+    /// Locked until it is closed; none in a process beside the one that holds the lock.
+    _lock: Option<File>,
 }
 
 /// Why a folder cannot be used as a store.
@@ -74,10 +76,21 @@ impl LocalStorage {
     /// # Errors
     /// If another process uses the folder, or this one may not.
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, OpenError> {
-        let folder = folder.into();
+        Self::open_as(folder.into(), Owner::Alone).await
+    }
+
+    /// Opens the store in `folder` beside a server that may have it open: for a few objects whose keys nobody else uses.
+    ///
+    /// # Errors
+    /// If this process may not use the folder.
+    pub async fn open_beside(folder: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        Self::open_as(folder.into(), Owner::Beside).await
+    }
+
+    async fn open_as(folder: PathBuf, owner: Owner) -> Result<Self, OpenError> {
         let opened = tokio::task::spawn_blocking({
             let folder = folder.clone();
-            move || open(&folder)
+            move || open(&folder, owner)
         });
         let opened = opened.await.map_err(io::Error::other).flatten();
         match opened {
@@ -95,27 +108,49 @@ impl LocalStorage {
     }
 }
 
-fn open(folder: &Path) -> io::Result<Inner> {
+/// Who opens a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The one process that takes the lock.
+    Alone,
+    /// A process that does without.
+    Beside,
+}
+
+fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
     let (objects, unfinished) = (folder.join("objects"), folder.join("tmp"));
     // For its owner only: caches may be private.
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    let lock = match owner {
+        Owner::Alone => {
+            let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            Some(lock)
+        }
+        Owner::Beside => None,
+    };
     for child in [&objects, &unfinished] {
         fs::create_dir_all(child)?;
     }
     File::open(folder)?.sync_all()?;
     let mut swept = 0_u64;
-    for entry in fs::read_dir(&unfinished)? {
-        fs::remove_file(entry?.path())?;
-        swept += 1;
+    // Only whoever is alone here knows that nobody is still writing them.
+    if owner == Owner::Alone {
+        for entry in fs::read_dir(&unfinished)? {
+            fs::remove_file(entry?.path())?;
+            swept += 1;
+        }
     }
     if swept > 0 {
         tracing::info!(storage.swept = swept, "removed unfinished writes of an earlier run");
     }
     let folders = Folders::new(objects.clone());
     let (next_unfinished, handles) = (AtomicU64::new(0), Handles::default());
-    Ok(Inner { objects, unfinished, next_unfinished, folders, handles, _lock: lock })
+    let unfinished_prefix = match owner {
+        Owner::Alone => String::new(),
+        Owner::Beside => format!("{}-", std::process::id()),
+    };
+    Ok(Inner { objects, unfinished, next_unfinished, unfinished_prefix, folders, handles, _lock: lock })
 }
 
 impl Inner {

@@ -5,6 +5,8 @@ use database::{DEFAULT_PRIORITY, Database, NewCache};
 use formats::{KeyName, SecretKey, StoreDir};
 use protocol::CacheName;
 
+use crate::journal::Journal;
+
 use super::{Context, Failure, Output, show};
 
 #[derive(Debug, Args)]
@@ -27,6 +29,7 @@ pub(in crate::cli) struct CreateArgs {
 
 pub(super) async fn run(
     args: CreateArgs,
+    journal: &Journal,
     database: &dyn Database,
     context: &Context<'_>,
     output: &mut Output<'_>,
@@ -42,7 +45,7 @@ pub(super) async fn run(
         retention: None,
         now: context.clock.now(),
     };
-    let Some(created) = database.create_cache(&cache).await? else {
+    let Some(created) = journal.create_cache(database, &cache).await? else {
         let name = &cache.name;
         return Err(
             Failure::failed(format!("there is a cache {name} already")).hint(format!("`cache info {name}` shows it"))

@@ -7,6 +7,8 @@ use database::{Cache, CacheChange, Database};
 use formats::{KeyName, SecretKey};
 use protocol::CacheName;
 
+use crate::journal::Journal;
+
 use super::{Failure, Output, show};
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +39,12 @@ pub(in crate::cli) struct RemoveArgs {
     key_name: KeyName,
 }
 
-pub(super) async fn run(verb: KeyVerb, database: &dyn Database, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) async fn run(
+    verb: KeyVerb,
+    journal: &Journal,
+    database: &dyn Database,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let name = match &verb {
         KeyVerb::Add(args) => &args.cache,
         KeyVerb::Remove(args) => &args.cache,
@@ -50,7 +57,7 @@ pub(super) async fn run(verb: KeyVerb, database: &dyn Database, output: &mut Out
         KeyVerb::Remove(args) => with_removed(&cache, &args.key_name)?,
     };
     let change = CacheChange { keys: Some(keys), ..CacheChange::default() };
-    let changed = database.change_cache(name, &change).await?.ok_or_else(absent)?;
+    let changed = journal.change_cache(database, name, &change).await?.ok_or_else(absent)?;
     show::public_keys(&changed, output)
 }
 

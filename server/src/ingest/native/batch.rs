@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use database::{ChunkId, ChunkLocation};
+use database::ChunkLocation;
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{ChunkHash, ManifestEntry};
 
@@ -96,11 +96,9 @@ impl Native<'_> {
         }
         let places: Vec<ChunkLocation> = locations.iter().map(|(_, location)| *location).collect();
         let frames = self.ingest.store.read_frames(&places).await?;
-        let damaged: Vec<ChunkId> =
-            places.iter().zip(&frames).filter(|(_, f)| f.is_none()).map(|(c, _)| c.id).collect();
-        if !damaged.is_empty() {
-            self.ingest.database.mark_damaged(&damaged, self.ingest.clock.now()).await?;
-        }
+        let damaged: Vec<ChunkLocation> =
+            places.iter().zip(&frames).filter(|(_, f)| f.is_none()).map(|(c, _)| *c).collect();
+        self.ingest.store.mark_damaged(&damaged).await?;
         let mut whole = Vec::new();
         let mut ids = Vec::new();
         for ((entry, location), frame) in locations.into_iter().zip(frames) {

@@ -23,7 +23,7 @@ pub(super) struct Unfinished {
 impl Unfinished {
     pub(super) fn create(inner: &Inner) -> Result<Self> {
         let number = inner.next_unfinished.fetch_add(1, Ordering::Relaxed);
-        let path = inner.unfinished.join(number.to_string());
+        let path = inner.unfinished.join(format!("{}{number}", inner.unfinished_prefix));
         let file = File::options().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path })
     }
