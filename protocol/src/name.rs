@@ -66,6 +66,30 @@ impl CachePattern {
     pub fn matches(&self, name: &CacheName) -> bool {
         wildcard(self.0.as_bytes(), name.0.as_bytes())
     }
+
+    /// Tells whether a text that may or may not be a name matches.
+    pub(crate) fn covers_text(&self, text: &str) -> bool {
+        wildcard(self.0.as_bytes(), text.as_bytes())
+    }
+
+    /// Tells whether the pattern is a name: it has no star.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        !self.0.contains('*')
+    }
+
+    /// Tells whether every name that `narrow` matches, this pattern matches too. A star of `narrow` needs a star here.
+    #[must_use]
+    pub fn covers(&self, narrow: &Self) -> bool {
+        // A star is matched by nothing but a star, so the narrow pattern is as good as a text.
+        wildcard(self.0.as_bytes(), narrow.0.as_bytes())
+    }
+
+    /// Tells whether there may be a name that both patterns match.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        overlap(self.0.as_bytes(), other.0.as_bytes())
+    }
 }
 
 impl FromStr for CachePattern {
@@ -115,6 +139,24 @@ fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
         }
     }
     pattern[p..].iter().all(|&c| c == b'*')
+}
+
+/// Whether some text matches both patterns: `reach[b]` is whether what is left of them from here on can be the same.
+fn overlap(a: &[u8], b: &[u8]) -> bool {
+    let only_stars = |rest: &[u8]| rest.iter().all(|&c| c == b'*');
+    // From the end of `a` backwards, one row for each place in it.
+    let mut below: Vec<bool> = (0..=b.len()).map(|at| only_stars(&b[at..])).collect();
+    for (at, &x) in a.iter().enumerate().rev() {
+        let mut row = vec![only_stars(&a[at..]); b.len() + 1];
+        for (to, &y) in b.iter().enumerate().rev() {
+            row[to] = match (x, y) {
+                (b'*', _) | (_, b'*') => below[to] || row[to + 1],
+                (x, y) => x == y && below[to + 1],
+            };
+        }
+        below = row;
+    }
+    below[0]
 }
 
 macro_rules! text_type {
@@ -169,5 +211,40 @@ mod tests {
         assert!(!matches("team-*", "main"));
         assert!(!matches("a*b", "abc"));
         assert!(!matches("main", "main2"));
+    }
+
+    #[test]
+    fn wider_patterns_cover_narrower_ones() {
+        let pattern = |text: &str| text.parse::<CachePattern>().unwrap();
+        for (wide, narrow) in [
+            ("*", "main"),
+            ("*", "team-*"),
+            ("team-*", "team-a"),
+            ("team-*", "team-*-ci"),
+            ("*-ci", "a-*-ci"),
+            ("a*b", "a*b"),
+            ("a**", "a*"),
+            ("main", "main"),
+        ] {
+            assert!(pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [("main", "*"), ("team-*", "*"), ("team-*", "team*"), ("*-ci", "*"), ("a*b", "a*")] {
+            assert!(!pattern(wide).covers(&pattern(narrow)), "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_if_a_name_matches_both() {
+        let overlap = |a: &str, b: &str| {
+            let (a, b) = (a.parse::<CachePattern>().unwrap(), b.parse::<CachePattern>().unwrap());
+            assert_eq!(a.overlaps(&b), b.overlaps(&a), "{a} {b}");
+            a.overlaps(&b)
+        };
+        for (a, b) in [("*", "x"), ("a*", "*b"), ("a*c", "ab*"), ("x", "x"), ("a*b*c", "a*c"), ("*a", "*a*")] {
+            assert!(overlap(a, b), "{a} {b}");
+        }
+        for (a, b) in [("a*", "b*"), ("*a", "*b"), ("x", "y"), ("ab", "a"), ("a*c", "a*d"), ("aa*", "a")] {
+            assert!(!overlap(a, b), "{a} {b}");
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// One thing that a token may do to a cache, with Attic's short names.
+/// One thing that a token may do to a cache.
+///
+/// The first seven are Attic's, with its short names, and stand in its claim. The others are ours and stand in a claim of
+/// their own, so that nobody who mints a token for Attic grants them by accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
     /// `r`: substitute from it.
@@ -19,11 +22,15 @@ pub enum Permission {
     ConfigureCacheRetention,
     /// `cd`: destroy it.
     DestroyCache,
+    /// `tk`: make, list and revoke tokens that may do no more than this one.
+    ManageTokens,
+    /// `au`: read what was done.
+    ReadAudit,
 }
 
 impl Permission {
-    /// Every permission, in the order of Attic's claim.
-    pub const ALL: [Self; 7] = [
+    /// Every permission, in the order of Attic's claim, and then ours.
+    pub const ALL: [Self; 9] = [
         Self::Pull,
         Self::Push,
         Self::Delete,
@@ -31,7 +38,15 @@ impl Permission {
         Self::ConfigureCache,
         Self::ConfigureCacheRetention,
         Self::DestroyCache,
+        Self::ManageTokens,
+        Self::ReadAudit,
     ];
+
+    /// Tells whether Attic has this permission too.
+    #[must_use]
+    pub const fn is_attics(self) -> bool {
+        self.bit() <= Self::DestroyCache.bit()
+    }
 
     /// The key of this permission in a token's claim.
     #[must_use]
@@ -44,10 +59,12 @@ impl Permission {
             Self::ConfigureCache => "cr",
             Self::ConfigureCacheRetention => "cq",
             Self::DestroyCache => "cd",
+            Self::ManageTokens => "tk",
+            Self::ReadAudit => "au",
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         match self {
             Self::Pull => 1,
             Self::Push => 2,
@@ -56,13 +73,15 @@ impl Permission {
             Self::ConfigureCache => 16,
             Self::ConfigureCacheRetention => 32,
             Self::DestroyCache => 64,
+            Self::ManageTokens => 128,
+            Self::ReadAudit => 256,
         }
     }
 }
 
 /// A set of permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Permissions(u8);
+pub struct Permissions(u16);
 
 impl Permissions {
     /// No permission at all.
@@ -84,6 +103,18 @@ impl Permissions {
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Everything that is in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Tells whether everything in `other` is in this set too.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Tells whether the set is empty. A caller with no permission on a cache may not even learn that it exists.

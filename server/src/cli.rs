@@ -19,9 +19,11 @@ use std::{
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use database::Database;
 use protocol::{Clock, SystemClock};
 
 use crate::{
+    audit::{self, Deed, Who},
     config::{Config, Environment, Loaded, LogFormat, Sources},
     run, telemetry,
 };
@@ -106,6 +108,11 @@ impl Context<'_> {
             writeln!(output.notes, "warning: {warning}")?;
         }
         Ok(config)
+    }
+
+    /// Writes down what the operator did.
+    async fn note(&self, database: &dyn Database, deed: Deed) {
+        audit::note(database, self.clock.now(), &Who::operator(&self.sources.environment), deed).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod attic;
+mod audited;
 mod document;
 mod error;
 mod linger;
@@ -26,7 +27,7 @@ use axum::{
 use crate::app::App;
 
 pub use error::ApiError;
-pub(crate) use linger::{LingeringListener, Unread};
+pub(crate) use linger::{LingeringListener, Peer};
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {

@@ -1,6 +1,7 @@
 //! The binary cache server.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;

@@ -149,7 +149,7 @@ impl Server {
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
         let Self { app, listener, tracker } = self;
         let usage = write_usage(app.clone(), soft.clone());
-        let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Unread>();
+        let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Peer>();
         let serving =
             axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
         tokio::select! {

@@ -17,6 +17,7 @@ macro_rules! checks {
     };
 }
 
+mod audit;
 mod caches;
 mod chunks;
 mod commits;
@@ -27,6 +28,7 @@ mod leases;
 mod outcomes;
 mod paths;
 mod quarantine;
+mod tokens;
 mod uploads;
 mod visibility;
 
@@ -48,6 +50,7 @@ struct Check {
 /// If a check fails.
 pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) {
     let files = [
+        audit::CHECKS,
         caches::CHECKS,
         chunks::CHECKS,
         commits::CHECKS,
@@ -57,6 +60,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         outcomes::CHECKS,
         paths::CHECKS,
         quarantine::CHECKS,
+        tokens::CHECKS,
         uploads::CHECKS,
         visibility::CHECKS,
     ];

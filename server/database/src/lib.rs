@@ -3,6 +3,7 @@
 //! The index says what is stored where, and which paths a cache shows. It never sees a byte of a NAR. Every method is one
 //! transaction: it happens wholly or not at all, and no connection is held between two calls.
 
+mod audit;
 mod chunk;
 mod commit;
 #[cfg(feature = "conformance")]
@@ -12,11 +13,13 @@ mod error;
 mod leases;
 mod row;
 mod runs;
+mod tokens;
 
 use async_trait::async_trait;
 use formats::{FileHash, NarHash, Signature, StorePathHash};
 use protocol::{CacheName, ChunkHash, Timestamp};
 
+pub use audit::{Act, ActFilter, ActMark, ActRow, Audit, NewAct, Outcome};
 pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use document::{Document, DocumentKind};
@@ -24,11 +27,18 @@ pub use error::{Error, Result};
 pub use leases::{ChoreRun, Lease, Leases};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
 pub use runs::{ChunkRuns, RunsError};
+pub use tokens::{NewToken, Standing, TokenFilter, TokenMark, TokenRef, TokenRow, Tokens};
 
 /// Everything that the server asks of its index.
-pub trait Database: Caches + Chunks + Paths + Documents + Leases + std::fmt::Debug + Send + Sync {}
+pub trait Database:
+    Caches + Chunks + Paths + Documents + Leases + Tokens + Audit + std::fmt::Debug + Send + Sync
+{
+}
 
-impl<T> Database for T where T: Caches + Chunks + Paths + Documents + Leases + std::fmt::Debug + Send + Sync {}
+impl<T> Database for T where
+    T: Caches + Chunks + Paths + Documents + Leases + Tokens + Audit + std::fmt::Debug + Send + Sync
+{
+}
 
 /// Caches and their keys.
 #[async_trait]

@@ -55,6 +55,12 @@ impl Caller {
         self.claims.as_ref().map(|claims| claims.sub.as_str())
     }
 
+    /// The token's own name.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.claims.as_ref()?.jti.as_deref()
+    }
+
     /// What the caller may do to a cache.
     #[must_use]
     pub fn permissions(&self, cache: &Cache) -> Permissions {
@@ -65,7 +71,7 @@ impl Caller {
     /// What the caller's token grants on a name, whether or not there is a cache of that name.
     #[must_use]
     pub fn granted(&self, name: &CacheName) -> Permissions {
-        self.claims.as_ref().map_or(Permissions::NONE, |claims| claims.attic.permissions(name))
+        self.claims.as_ref().map_or(Permissions::NONE, |claims| claims.scope.permissions(name))
     }
 
     /// Decides whether the caller may do something that needs `permission` to the cache of that name; `cache` is that cache,

@@ -1,6 +1,6 @@
 //! The keys of tokens: minting and verifying.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use data_encoding::BASE64;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind, jwk::Jwk};
@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use super::secret_file::{self, SecretFileError};
 use crate::config::{Jwt, Secret, Signing};
-
-/// How far the clocks of the minter and of this machine may be apart.
-const LEEWAY: Duration = Duration::from_secs(60);
 
 /// What verifies tokens and, unless only a public key is there, mints them.
 pub struct TokenKeys {
@@ -146,11 +143,11 @@ impl TokenKeys {
             Ok(decoded) => decoded.claims,
             Err(e) => return Err(reason(e.kind())),
         };
-        if claims.exp.plus(LEEWAY) < now {
+        if claims.exp.plus(Claims::LEEWAY) < now {
             return Err(TokenError::Expired(claims.exp));
         }
         match claims.nbf {
-            Some(nbf) if nbf > now.plus(LEEWAY) => Err(TokenError::NotYet(nbf)),
+            Some(nbf) if nbf > now.plus(Claims::LEEWAY) => Err(TokenError::NotYet(nbf)),
             _ => Ok(claims),
         }
     }

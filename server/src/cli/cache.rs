@@ -51,7 +51,7 @@ async fn act(
             create::run(args, &*open_journal_beside(config).await?, database, context, output).await
         }
         CacheVerb::List => show::list(database, output).await,
-        CacheVerb::Key(verb) => key::run(verb, &*open_journal_beside(config).await?, database, output).await,
+        CacheVerb::Key(verb) => key::run(verb, &*open_journal_beside(config).await?, database, context, output).await,
         CacheVerb::Info(args) => show::info(&args.name, database, output).await,
     }
 }

@@ -81,7 +81,7 @@ impl World {
 }
 
 fn may(claims: &Claims, cache: &str) -> String {
-    let permissions: Permissions = claims.attic.permissions(&cache.parse().unwrap());
+    let permissions: Permissions = claims.scope.permissions(&cache.parse().unwrap());
     permissions.iter().map(Permission::short_name).collect::<Vec<_>>().join(" ")
 }
 
@@ -277,7 +277,7 @@ fn tokens_are_made_as_atticadm_makes_them() {
 
     let dumped = world.data(&[&args[..], &["--dump-claims"]].concat());
     let dumped: Claims = serde_json::from_str(&dumped).unwrap();
-    assert_eq!((dumped.exp, dumped.attic), (claims.exp, claims.attic));
+    assert_eq!((dumped.exp, dumped.scope), (claims.exp, claims.scope));
 }
 
 #[test]

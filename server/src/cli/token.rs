@@ -5,7 +5,7 @@ mod grants;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use protocol::{CachePattern, Claims, Permission, Permissions};
+use protocol::{CachePattern, Claims, Permission, Permissions, Scope};
 use rand::RngExt;
 
 use super::{Context, Failure, Output};
@@ -105,7 +105,7 @@ fn make(request: Request, context: &Context<'_>, output: &mut Output<'_>) -> Res
         iat: Some(now),
         jti: Some(format!("{:032x}", rand::rng().random::<u128>())),
         iss: None,
-        attic: grants::claim(&request.grants),
+        scope: Scope::granting(&request.grants),
     };
     if request.dump_claims {
         let json = serde_json::to_string_pretty(&claims).map_err(|e| Failure::failed(e.to_string()))?;

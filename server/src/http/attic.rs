@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use database::{Cache, CacheChange, DEFAULT_PRIORITY, NewCache};
+use database::{Act, Cache, CacheChange, DEFAULT_PRIORITY, NewCache};
 use formats::{ContentAddress, KeyName, NarHash, PathInfo, SecretKey, Signature, StoreDir, StorePath};
 use protocol::{
     CacheName, ErrorCode, Permission,
@@ -21,10 +21,11 @@ use serde::de::DeserializeOwned;
 use super::{
     ApiError,
     access::{self, InPath},
+    audited::{Origin, audited},
     put::reader,
     substituter::done,
 };
-use crate::{app::App, ingest::WireDigest};
+use crate::{app::App, audit::Deed, ingest::WireDigest};
 
 /// The most that a request other than an upload may send.
 const MAX_JSON_BYTES: usize = 16 << 20;
@@ -147,9 +148,16 @@ pub(super) fn cache_config(app: &App, cache: &Cache, headers: &HeaderMap) -> Res
 pub(super) async fn create_cache(
     State(app): State<App>,
     InPath(name): InPath,
+    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = access::caller(&app, request.headers());
+    let headers = request.headers().clone();
+    let deed = Deed::done(Act::CacheCreate).on(&name);
+    audited(&app, &headers, &origin, deed, create(&app, name, request)).await
+}
+
+async fn create(app: &App, name: CacheName, request: Request) -> Result<Response, ApiError> {
+    let caller = access::caller(app, request.headers());
     access::allow(caller.require(Permission::CreateCache, &name, None), &caller)?;
     let config: CacheConfig = json(request).await?;
     let cache = NewCache {
@@ -172,14 +180,21 @@ pub(super) async fn create_cache(
 pub(super) async fn configure_cache(
     State(app): State<App>,
     InPath(name): InPath,
+    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let headers = request.headers().clone();
+    let deed = Deed::done(Act::CacheConfigure).on(&name);
+    audited(&app, &headers, &origin, deed, configure(&app, name, request)).await
+}
+
+async fn configure(app: &App, name: CacheName, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let config: CacheConfig = json(request).await?;
     let only_retention = CacheConfig { retention_period: config.retention_period, ..CacheConfig::default() };
     let changes_settings = config != only_retention;
     let needed = if changes_settings { Permission::ConfigureCache } else { Permission::ConfigureCacheRetention };
-    let (_, caller) = access::cache(&app, &headers, &name, needed).await?;
+    let (_, caller) = access::cache(app, &headers, &name, needed).await?;
     if config.retention_period.is_some() && !caller.granted(&name).contains(Permission::ConfigureCacheRetention) {
         return Err(ApiError::forbidden());
     }
@@ -199,13 +214,18 @@ pub(super) async fn configure_cache(
 pub(super) async fn destroy_cache(
     State(app): State<App>,
     InPath(name): InPath,
+    origin: Origin,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    access::cache(&app, &headers, &name, Permission::DestroyCache).await?;
-    match app.journal.delete_cache(&*app.database, &name, app.clock.now()).await? {
-        true => Ok(done(StatusCode::OK)),
-        false => Err(ApiError::no_such_cache()),
-    }
+    let deed = Deed::done(Act::CacheDestroy).on(&name);
+    let work = async {
+        access::cache(&app, &headers, &name, Permission::DestroyCache).await?;
+        match app.journal.delete_cache(&*app.database, &name, app.clock.now()).await? {
+            true => Ok(done(StatusCode::OK)),
+            false => Err(ApiError::no_such_cache()),
+        }
+    };
+    audited(&app, &headers, &origin, deed, work).await
 }
 
 fn store_dir(text: &str) -> Result<StoreDir, ApiError> {

@@ -28,6 +28,18 @@ impl ApiError {
         Self { code, message: message.into(), hint: None }
     }
 
+    /// The kind of the error.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The status that it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Adds what to try.
     #[must_use]
     pub fn hint(self, hint: &'static str) -> Self {
@@ -86,7 +98,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = ErrorBody {
             code: self.code.status(),
             error: self.code.name().to_owned(),

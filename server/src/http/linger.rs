@@ -58,7 +58,7 @@ impl Listener for LingeringListener {
 
 /// Whether a request on this connection was answered before its body was read to the end.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unread(Arc<AtomicBool>);
+struct Unread(Arc<AtomicBool>);
 
 impl Unread {
     fn set(&self) {
@@ -70,15 +70,29 @@ impl Unread {
     }
 }
 
-impl Connected<IncomingStream<'_, LingeringListener>> for Unread {
+/// The other end of a connection, as requests know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    address: SocketAddr,
+    unread: Unread,
+}
+
+impl Peer {
+    /// Where it is.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Connected<IncomingStream<'_, LingeringListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, LingeringListener>) -> Self {
-        stream.io().unread.clone()
+        Self { address: *stream.remote_addr(), unread: stream.io().unread.clone() }
     }
 }
 
 /// Watches whether the body of a request is read to the end.
 pub(super) async fn watch(request: Request, next: Next) -> Response {
-    let Some(ConnectInfo(unread)) = request.extensions().get::<ConnectInfo<Unread>>().cloned() else {
+    let Some(ConnectInfo(Peer { unread, .. })) = request.extensions().get::<ConnectInfo<Peer>>().cloned() else {
         return next.run(request).await;
     };
     let body = unread.clone();

@@ -12,15 +12,15 @@ use crate::{
     error::failed,
 };
 
-struct CacheRow {
-    id: i64,
-    name: String,
-    is_public: i64,
-    store_dir: String,
-    priority: i64,
-    upstream_key_names: String,
-    retention: Option<i64>,
-    keys: Option<String>,
+pub(crate) struct CacheRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) is_public: i64,
+    pub(crate) store_dir: String,
+    pub(crate) priority: i64,
+    pub(crate) upstream_key_names: String,
+    pub(crate) retention: Option<i64>,
+    pub(crate) keys: Option<String>,
 }
 
 impl TryFrom<CacheRow> for Cache {

@@ -4,6 +4,7 @@
 //! log is on disk. Every statement is a file of its own under `server/database/sql`, checked when this crate is compiled;
 //! after a change run `server/database/sqlite/prepare`.
 
+mod audit;
 mod caches;
 mod chunks;
 mod column;
@@ -14,6 +15,7 @@ mod leases;
 mod list;
 mod open;
 mod paths;
+mod tokens;
 
 use std::{fmt, path::PathBuf};
 

@@ -34,7 +34,7 @@ fn the_deployments_tokens_are_good() {
     let keys = open(Signing::Hs256Secret(secret(SECRET)));
     let claims = keys.verify(SCRIPTED, NOW).unwrap();
     assert_eq!(claims.sub, "ci-push");
-    assert!(claims.attic.permissions(&"main".parse().unwrap()).contains(Permission::Push));
+    assert!(claims.scope.permissions(&"main".parse().unwrap()).contains(Permission::Push));
     let broken_in_lines = secret(&format!("{}\n{}\n", &SECRET[..10], &SECRET[10..]));
     open(Signing::Hs256Secret(broken_in_lines)).verify(SCRIPTED, NOW).unwrap();
 }

@@ -1,13 +1,14 @@
 //! `cache create`
 
 use clap::Args;
-use database::{DEFAULT_PRIORITY, Database, NewCache};
+use database::{Act, DEFAULT_PRIORITY, Database, NewCache};
 use formats::{KeyName, SecretKey, StoreDir};
 use protocol::CacheName;
 
 use crate::journal::Journal;
 
 use super::{Context, Failure, Output, show};
+use crate::audit::Deed;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CreateArgs {
@@ -51,6 +52,7 @@ pub(super) async fn run(
             Failure::failed(format!("there is a cache {name} already")).hint(format!("`cache info {name}` shows it"))
         );
     };
+    context.note(database, Deed::done(Act::CacheCreate).on(&created.name)).await;
     writeln!(output.notes, "Created the {} cache {}.", show::visibility(&created), created.name)?;
     show::public_keys(&created, output)
 }

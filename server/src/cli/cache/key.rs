@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use database::{Cache, CacheChange, Database};
+use database::{Act, Cache, CacheChange, Database};
 use formats::{KeyName, SecretKey};
 use protocol::CacheName;
 
-use crate::journal::Journal;
+use crate::{audit::Deed, journal::Journal};
 
-use super::{Failure, Output, show};
+use super::{Context, Failure, Output, show};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum KeyVerb {
@@ -43,6 +43,7 @@ pub(super) async fn run(
     verb: KeyVerb,
     journal: &Journal,
     database: &dyn Database,
+    context: &Context<'_>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let name = match &verb {
@@ -52,12 +53,20 @@ pub(super) async fn run(
     let absent =
         || Failure::failed(format!("there is no cache {name}")).hint("`cache list` shows those that there are");
     let cache = database.find_cache(name).await?.ok_or_else(absent)?;
-    let keys = match &verb {
-        KeyVerb::Add(args) => with_added(&cache, args)?,
-        KeyVerb::Remove(args) => with_removed(&cache, &args.key_name)?,
+    let (keys, deed) = match &verb {
+        KeyVerb::Add(args) => {
+            let keys = with_added(&cache, args)?;
+            let added = keys.first().map(|key| key.name().to_string()).unwrap_or_default();
+            (keys, Deed::done(Act::KeyAdd).object(added))
+        }
+        KeyVerb::Remove(args) => {
+            let removed = Deed::done(Act::KeyRemove).object(args.key_name.to_string());
+            (with_removed(&cache, &args.key_name)?, removed)
+        }
     };
     let change = CacheChange { keys: Some(keys), ..CacheChange::default() };
     let changed = journal.change_cache(database, name, &change).await?.ok_or_else(absent)?;
+    context.note(database, deed.on(name)).await;
     show::public_keys(&changed, output)
 }
 

@@ -1,7 +1,7 @@
-//! What a token grants: from `--pull PATTERN` and its like to the claim.
+//! What a token grants: `--pull PATTERN` and its like.
 
 use clap::Args;
-use protocol::{AtticClaim, CacheGrant, CachePattern, Permission, Permissions};
+use protocol::{CachePattern, Permission, Permissions};
 
 /// The permissions of `atticadm make-token`, each with the caches that it is for.
 #[derive(Debug, Args)]
@@ -27,6 +27,12 @@ pub(super) struct GrantArgs {
     /// One that it may destroy
     #[arg(long, value_name = "PATTERN")]
     destroy_cache: Vec<CachePattern>,
+    /// One for which it may make, list and revoke tokens that may do no more than it may itself
+    #[arg(long, value_name = "PATTERN")]
+    manage_tokens: Vec<CachePattern>,
+    /// One of which it may read what was done to it
+    #[arg(long, value_name = "PATTERN")]
+    read_audit: Vec<CachePattern>,
 }
 
 impl GrantArgs {
@@ -40,6 +46,8 @@ impl GrantArgs {
             (self.configure_cache, Permission::ConfigureCache),
             (self.configure_cache_retention, Permission::ConfigureCacheRetention),
             (self.destroy_cache, Permission::DestroyCache),
+            (self.manage_tokens, Permission::ManageTokens),
+            (self.read_audit, Permission::ReadAudit),
         ];
         let with = |(patterns, permission): (Vec<CachePattern>, Permission)| {
             patterns.into_iter().map(move |pattern| (pattern, Permissions::NONE.with(permission)))
@@ -57,97 +65,4 @@ pub(super) fn pattern(text: &'static str) -> CachePattern {
 /// The pattern of every cache.
 pub(super) fn everything() -> CachePattern {
     pattern("*")
-}
-
-/// The claim that grants all of `grants`.
-///
-/// A token's reader takes the entry of exactly the cache's name, else the first pattern that matches, and no other one. So a
-/// narrower pattern must come before a wider one, and must repeat what that one grants.
-pub(super) fn claim(grants: &[(CachePattern, Permissions)]) -> AtticClaim {
-    let mut claim = AtticClaim::default();
-    for (pattern, _) in grants {
-        if claim.caches.0.iter().any(|grant| grant.pattern == *pattern) {
-            continue;
-        }
-        let covering = grants.iter().filter(|(wide, _)| covers(wide, pattern));
-        let permissions = covering.fold(Permissions::NONE, |all, (_, some)| all.union(*some));
-        claim.caches.0.push(CacheGrant { pattern: pattern.clone(), permissions });
-    }
-    // What covers more of the others comes later; among equals the order stays.
-    let all: Vec<CachePattern> = claim.caches.0.iter().map(|grant| grant.pattern.clone()).collect();
-    claim.caches.0.sort_by_key(|grant| all.iter().filter(|other| covers(&grant.pattern, other)).count());
-    claim
-}
-
-/// Tells whether every name that `narrow` matches, `wide` matches too. A star of `narrow` needs a star of `wide`.
-fn covers(wide: &CachePattern, narrow: &CachePattern) -> bool {
-    fn matches(wide: &str, narrow: &str) -> bool {
-        let Some((literal, rest)) = wide.split_once('*') else { return wide == narrow };
-        let Some(mut narrow) = narrow.strip_prefix(literal) else { return false };
-        // Pieces between two stars are found greedily from the left, the last one at the end.
-        let mut pieces = rest.split('*').peekable();
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() {
-                return narrow.ends_with(piece);
-            }
-            match narrow.split_once(piece) {
-                Some((_, after)) => narrow = after,
-                None => return false,
-            }
-        }
-        true
-    }
-    matches(wide.as_str(), narrow.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wider_patterns_cover_narrower_ones() {
-        for (wide, narrow) in [
-            ("*", "main"),
-            ("*", "*"),
-            ("*", "a*b"),
-            ("team-*", "team-a"),
-            ("team-*", "team-*-x"),
-            ("a*c", "abc"),
-            ("a*b*c", "a*xbx*c"),
-            ("**", "*"),
-        ] {
-            assert!(covers(&pattern(wide), &pattern(narrow)), "{wide} {narrow}");
-        }
-        for (wide, narrow) in [
-            ("main", "*"),
-            ("main", "main2"),
-            ("team-*", "*"),
-            ("team-*", "team"),
-            ("a*b", "a*c"),
-            ("a*bc*c", "abc"),
-            ("ab*bc", "abc"),
-        ] {
-            assert!(!covers(&pattern(wide), &pattern(narrow)), "{wide} {narrow}");
-        }
-    }
-
-    #[test]
-    fn a_claim_grants_the_union_whatever_the_order() {
-        let one = |p: &'static str, permission| (pattern(p), Permissions::NONE.with(permission));
-        let mut grants = vec![
-            one("*", Permission::Pull),
-            one("team-*", Permission::Push),
-            one("team-a", Permission::Delete),
-            one("*-ci", Permission::CreateCache),
-        ];
-        for _ in 0..grants.len() {
-            grants.rotate_left(1);
-            let claim = claim(&grants);
-            let may = |name: &str| format!("{:?}", claim.permissions(&name.parse().unwrap()));
-            assert_eq!(may("other"), r#"{"r"}"#);
-            assert_eq!(may("team-b"), r#"{"r", "w"}"#);
-            assert_eq!(may("team-a"), r#"{"r", "w", "d"}"#);
-            assert_eq!(may("x-ci"), r#"{"r", "cc"}"#);
-        }
-    }
 }

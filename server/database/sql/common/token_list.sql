@@ -1,0 +1,6 @@
+-- $1, $2: the last one of the page before; $3: expiring before; $4: whether revoked ones too; $5: how many
+SELECT id, subject, grants, created_at, expires_at, minted_by, parent, last_used_at, revoked_at
+FROM token
+WHERE (expires_at, id) > ($1, $2) AND expires_at < $3 AND ($4 OR revoked_at IS NULL)
+ORDER BY expires_at, id
+LIMIT $5
