@@ -6,7 +6,15 @@ use database::Database;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocol::{CacheName, ChunkSizes, Clock};
 
-use crate::{auth::TokenKeys, config::Endpoint, fetch::Fetch, ingest::Ingest, journal::Journal, usage::Usage};
+use crate::{
+    auth::TokenKeys,
+    config::Endpoint,
+    fetch::Fetch,
+    http::{Caches, NarInfos},
+    ingest::Ingest,
+    journal::Journal,
+    usage::Usage,
+};
 
 /// The server's parts, shared by all requests.
 #[derive(Clone)]
@@ -16,6 +24,10 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The index.
     pub database: Arc<dyn Database>,
+    /// The caches that requests name.
+    pub caches: Caches,
+    /// The narinfos that were asked for.
+    pub narinfos: NarInfos,
     /// The write path.
     pub ingest: Ingest,
     /// The read path.

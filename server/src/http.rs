@@ -26,8 +26,10 @@ use axum::{
 
 use crate::app::App;
 
+pub use access::{Caches, kept as kept_caches};
 pub use error::ApiError;
 pub(crate) use linger::{LingeringListener, Peer};
+pub use narinfo::{NarInfos, kept as kept_narinfos};
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod http;
 pub mod ingest;
 pub mod journal;
+pub mod kept;
 mod lifecycle;
 pub mod metrics;
 pub mod pack;

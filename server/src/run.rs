@@ -113,6 +113,8 @@ impl Server {
         let app = App::new(Parts {
             fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
             database,
+            caches: http::kept_caches(),
+            narinfos: http::kept_narinfos(config.flywheel.narinfo_cache_size.0),
             ingest,
             journal,
             tokens,

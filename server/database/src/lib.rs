@@ -11,6 +11,7 @@ pub mod conformance;
 mod document;
 mod error;
 mod leases;
+mod revision;
 mod row;
 mod runs;
 mod tokens;
@@ -25,18 +26,19 @@ pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
 pub use leases::{ChoreRun, Lease, Leases};
+pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
 pub use runs::{ChunkRuns, RunsError};
 pub use tokens::{NewToken, Standing, TokenFilter, TokenMark, TokenRef, TokenRow, Tokens};
 
 /// Everything that the server asks of its index.
 pub trait Database:
-    Caches + Chunks + Paths + Documents + Leases + Tokens + Audit + std::fmt::Debug + Send + Sync
+    Caches + Chunks + Paths + Documents + Leases + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
 {
 }
 
 impl<T> Database for T where
-    T: Caches + Chunks + Paths + Documents + Leases + Tokens + Audit + std::fmt::Debug + Send + Sync
+    T: Caches + Chunks + Paths + Documents + Leases + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
 {
 }
 

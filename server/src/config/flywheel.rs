@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Limits, Signing};
+use super::{ByteSize, Limits, Signing};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub struct Flywheel {
     pub default_cache: Option<CacheName>,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// How many bytes of narinfos are kept in memory.
+    pub narinfo_cache_size: ByteSize,
     /// `[flywheel.limits]`
     pub limits: Limits,
 }
@@ -46,6 +48,7 @@ pub(super) struct FlywheelFile {
     #[serde(deserialize_with = "nothing_or_name")]
     default_cache: Option<CacheName>,
     log_format: LogFormat,
+    narinfo_cache_size: ByteSize,
     limits: Limits,
 }
 
@@ -56,6 +59,7 @@ impl Default for FlywheelFile {
             token_secret_file: None,
             default_cache: "main".parse().ok(),
             log_format: LogFormat::default(),
+            narinfo_cache_size: ByteSize(32 << 20),
             limits: Limits::default(),
         }
     }
@@ -73,6 +77,7 @@ impl FlywheelFile {
             token_secret_file: signing.file().map(Path::to_owned),
             default_cache: self.default_cache,
             log_format: log_format.unwrap_or(self.log_format),
+            narinfo_cache_size: self.narinfo_cache_size,
             limits: self.limits,
         }
     }

@@ -1,5 +1,7 @@
 //! Who is asking, and may they.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, header, request::Parts},
@@ -11,7 +13,27 @@ use super::ApiError;
 use crate::{
     app::App,
     auth::{Caller, Refusal},
+    kept::{Kept, Weigh},
 };
+
+/// The caches that requests name, and that there is none of a name.
+pub type Caches = Kept<CacheName, Option<Arc<Cache>>>;
+
+/// For some thousand caches.
+const CACHES_BYTES: u64 = 1 << 20;
+const CACHE_BYTES: usize = 400;
+
+impl Weigh for Option<Arc<Cache>> {
+    fn bytes(&self) -> usize {
+        CACHE_BYTES
+    }
+}
+
+/// Keeps caches.
+#[must_use]
+pub fn kept() -> Caches {
+    Kept::new(CACHES_BYTES, CACHE_BYTES as u64)
+}
 
 /// Finds the cache and checks that the caller may do this to it.
 ///
@@ -21,11 +43,15 @@ pub(super) async fn cache(
     headers: &HeaderMap,
     name: &CacheName,
     needed: Permission,
-) -> Result<(Cache, Caller), ApiError> {
+) -> Result<(Arc<Cache>, Caller), ApiError> {
     let caller = caller(app, headers);
-    let found = app.database.find_cache(name).await?;
-    allow(caller.require(needed, name, found.as_ref()), &caller)?;
+    let found = app.caches.get(&*app.database, name.clone(), async |name| find(app, name).await).await?;
+    allow(caller.require(needed, name, found.as_deref()), &caller)?;
     found.map(|cache| (cache, caller)).ok_or_else(ApiError::no_such_cache)
+}
+
+async fn find(app: &App, name: &CacheName) -> database::Result<Option<Arc<Cache>>> {
+    Ok(app.database.find_cache(name).await?.map(Arc::new))
 }
 
 /// Turns a refusal into an answer. Somebody without a token can do something about it, so they are asked for one.

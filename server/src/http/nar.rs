@@ -54,15 +54,15 @@ async fn file(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let etag = format!("\"{}\"", nar.file_hash.nix32());
+    let etag = response::etag(&nar.file_hash.nix32());
     let keep = "public, max-age=31536000, immutable";
     let cache_control = response::cache_control(cache.is_public, keep, "private, max-age=31536000, immutable");
     if response::is_unchanged(headers, &etag) {
-        return Ok(response::unchanged(&etag, cache_control));
+        return Ok(response::unchanged(etag, cache_control));
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     // The only version there ever is; a range of any other is answered with the whole.
-    let current = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
+    let current = text(header::IF_RANGE).is_none_or(|wanted| wanted.as_bytes() == etag.as_bytes());
     let wanted =
         if current && method == Method::GET { range::parse(text(header::RANGE), nar.file_size) } else { Wanted::All };
     let (status, range) = match wanted {
@@ -83,7 +83,7 @@ async fn file(
     // On the 206 too: without it a second cut is final for Nix.
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, cache_control);
-    response::insert_etag(headers, &etag);
+    headers.insert(header::ETAG, etag);
     if status == StatusCode::PARTIAL_CONTENT
         && let Ok(value) = format!("bytes {}-{}/{}", range.start, range.end - 1, nar.file_size).parse()
     {

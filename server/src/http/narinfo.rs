@@ -1,43 +1,79 @@
 //! `<hash>.narinfo`: what Nix asks most.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
-use database::{Cache, PathRow};
+use database::{Cache, CacheId, PathRow};
 use formats::{Compression, NarInfo, StorePathHash};
 use metrics::counter;
 
 use super::{ApiError, response};
-use crate::{app::App, metrics as names};
+use crate::{
+    app::App,
+    kept::{Kept, Weigh},
+    metrics as names,
+};
 
-/// Answers one look-up; signs with every key of the cache.
+/// The narinfos that were asked for, and that there was none.
+pub type NarInfos = Kept<(CacheId, StorePathHash), Option<Rendered>>;
+
+/// About how long a narinfo is, in bytes.
+const EXPECTED_BYTES: u64 = 800;
+
+/// A signed narinfo.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    body: Bytes,
+    etag: HeaderValue,
+}
+
+impl Weigh for Option<Rendered> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, |rendered| rendered.body.len() + rendered.etag.len())
+    }
+}
+
+/// Keeps narinfos, up to so many bytes of them.
+#[must_use]
+pub fn kept(capacity: u64) -> NarInfos {
+    Kept::new(capacity, EXPECTED_BYTES)
+}
+
+/// Answers one look-up.
 pub(super) async fn get(
     app: &App,
     cache: &Cache,
     hash: StorePathHash,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Some(row) = app.database.find_path(cache.id, &hash).await? else {
+    let found = app.narinfos.get(&*app.database, (cache.id, hash), async |_| look_up(app, cache, &hash).await).await?;
+    let Some(Rendered { body, etag }) = found else {
         counter!(names::CACHE_MISSES, "cache" => cache.name.to_string()).increment(1);
         return Err(ApiError::no_such_object());
     };
     counter!(names::CACHE_HITS, "cache" => cache.name.to_string()).increment(1);
     app.usage.note(cache.id, hash);
-    let body = narinfo(cache, row).render(&cache.store_dir);
-    let etag = format!("\"{}\"", &blake3::hash(body.as_bytes()).to_hex()[..32]);
     // Signatures may be added, so a narinfo is not for ever.
     let cache_control = response::cache_control(cache.is_public, "public, max-age=3600", "private, max-age=3600");
     if response::is_unchanged(headers, &etag) {
-        return Ok(response::unchanged(&etag, cache_control));
+        return Ok(response::unchanged(etag, cache_control));
     }
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/x-nix-narinfo"));
     headers.insert(header::CACHE_CONTROL, cache_control);
-    response::insert_etag(headers, &etag);
+    headers.insert(header::ETAG, etag);
     Ok(response)
+}
+
+/// Reads the path; renders it, and signs with every key of the cache.
+async fn look_up(app: &App, cache: &Cache, hash: &StorePathHash) -> Result<Option<Rendered>, ApiError> {
+    let Some(row) = app.database.find_path(cache.id, hash).await? else { return Ok(None) };
+    let body = narinfo(cache, row).render(&cache.store_dir);
+    let etag = response::etag(&blake3::hash(body.as_bytes()).to_hex()[..32]);
+    Ok(Some(Rendered { body: body.into(), etag }))
 }
 
 /// The narinfo of a path as this server serves it.

@@ -1,5 +1,7 @@
 //! Native push: `/_flywheel/v1/caches/{cache}/…`.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -80,7 +82,7 @@ pub(super) async fn push(State(app): State<App>, InPath(name): InPath, request: 
     let readable = readable(&app, &caller, &cache).await?;
     let body = reader(&app, request.into_body(), WireDigest::default());
     let (results, mut told) = mpsc::channel(RESULTS);
-    let context = context(cache, readable, &caller);
+    let context = context(Arc::unwrap_or_clone(cache), readable, &caller);
     let working = app.clone();
     // Not cut short when the client stops reading answers: what it has sent is worth keeping.
     let work = tokio::spawn(async move { working.ingest.push_stream(context, body, results).await });

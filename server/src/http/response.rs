@@ -16,26 +16,30 @@ pub(super) fn text(content_type: &'static str, body: String) -> Response {
 }
 
 /// Whether the client has this version already.
-pub(super) fn is_unchanged(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_unchanged(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    lists
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/").as_bytes() == etag.as_bytes())
 }
 
 /// Says that the client has this version already.
-pub(super) fn unchanged(etag: &str, cache_control: HeaderValue) -> Response {
+pub(super) fn unchanged(etag: HeaderValue, cache_control: HeaderValue) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, cache_control);
-    insert_etag(headers, etag);
+    headers.insert(header::ETAG, etag);
     response
 }
 
-/// Sets a strong entity tag; never an empty one, which old versions of Nix take for 304.
-pub(super) fn insert_etag(headers: &mut HeaderMap, etag: &str) {
-    if let Ok(value) = HeaderValue::from_str(etag) {
-        headers.insert(header::ETAG, value);
-    }
+/// A strong entity tag made of a digest; never empty, which old versions of Nix take for 304.
+///
+/// # Panics
+/// Never: digits and letters make a valid header.
+pub(super) fn etag(digest: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{digest}\"")).expect("digits and letters make a valid header")
 }
 
 /// How long an answer may be kept, and by whom.

@@ -2,6 +2,7 @@
 
 mod cache_info;
 mod document;
+mod kept;
 mod listing;
 mod log;
 mod nar;

@@ -15,15 +15,16 @@ mod leases;
 mod list;
 mod open;
 mod paths;
+mod revision;
 mod tokens;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use database::Result;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::error::failed;
 pub use crate::open::OpenError;
+use crate::{error::failed, revision::SharedMemory};
 
 /// An open index. Clones share its connections.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub struct SqliteDatabase {
     /// Exactly one connection: SQLite has one writer, and here writers queue in order instead of polling for a lock.
     writer: SqlitePool,
     readers: SqlitePool,
+    shared_memory: Arc<SharedMemory>,
 }
 
 impl SqliteDatabase {

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{SqliteDatabase, list::BATCH};
+use crate::{SqliteDatabase, list::BATCH, revision::SharedMemory};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/sqlite");
 
@@ -123,7 +124,8 @@ impl SqliteDatabase {
         let writer = pool(1).connect_with(writing).await.map_err(opened)?;
         migrate(&writer, &path).await?;
         let readers = pool(READERS).connect_with(reading).await.map_err(opened)?;
-        Ok(Self { path, writer, readers })
+        let shared_memory = Arc::new(SharedMemory::of(&path));
+        Ok(Self { path, writer, readers, shared_memory })
     }
 }
 

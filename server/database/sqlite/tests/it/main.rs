@@ -3,5 +3,6 @@
 
 mod conformance;
 mod opening;
+mod revisions;
 mod statements;
 mod touching;
