@@ -75,6 +75,7 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > data-dir = "HOME/.local/share/flywheel-cache"
     > default-cache = "main"
     > log-format = "text"
+    > narinfo-cache-size = "32 MiB"
     >
     > [flywheel.limits]
     > max-nar-size = "64 GiB"
