@@ -1,11 +1,12 @@
 //! The command line: `flywheel-server`, which answers to `atticd` and `atticadm` too.
 //!
 //! Data goes to standard output, everything else to standard error. The exit status is 0 if it went well, 1 if not, and 2 if
-//! the command line makes no sense. One verb is one file.
+//! the command line makes no sense; `fsck` has two more. One verb is one file.
 
 mod cache;
 mod check_config;
 mod failure;
+mod fsck;
 mod migrate;
 mod serve;
 mod token;
@@ -71,6 +72,8 @@ enum Verb {
     /// Look after caches, in the database of this machine
     #[command(subcommand)]
     Cache(cache::CacheVerb),
+    /// Compare what is stored with what the index says, and mend it
+    Fsck(fsck::FsckArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -215,6 +218,7 @@ where
         Verb::Token(verb) => token::run(verb, &context, output),
         Verb::MakeToken(args) => token::make_token(args, &context, output),
         Verb::Cache(verb) => cache::run(verb, &context, output),
+        Verb::Fsck(args) => fsck::run(&args, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();
             clap_complete::generate(shell, &mut command, name, output.data);

@@ -12,6 +12,7 @@ mod body;
 mod cutting;
 mod decode;
 mod document;
+mod heal;
 mod native;
 mod path;
 mod storing;

@@ -9,6 +9,7 @@ mod encode;
 pub mod fetch;
 pub mod http;
 pub mod ingest;
+pub mod inspect;
 pub mod journal;
 pub mod kept;
 mod lifecycle;

@@ -287,7 +287,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn limits(limits: &config::Limits) -> Limits {
+pub(crate) fn limits(limits: &config::Limits) -> Limits {
     Limits {
         max_nar_size: limits.max_nar_size.0,
         max_upload_size: limits.max_upload_size.0,

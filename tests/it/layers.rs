@@ -30,7 +30,7 @@ const RESERVED: [(&str, &[&str]); 7] = [
     ("hyper-util", &["server"]),
     ("tower", &["server"]),
     ("sqlx", &["sqlite", "postgres"]),
-    ("reqwest", &["client", "it", "benches"]),
+    ("reqwest", &["server", "client", "it", "benches"]),
     ("tokio", &["storage", "s3", "database", "sqlite", "postgres", "server", "client", "it", "benches"]),
 ];
 

@@ -24,6 +24,7 @@ mod commits;
 mod concurrency;
 mod documents;
 mod fixtures;
+mod inspection;
 mod leases;
 mod outcomes;
 mod paths;
@@ -57,6 +58,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         concurrency::CHECKS,
         documents::CHECKS,
         leases::CHECKS,
+        inspection::CHECKS,
         outcomes::CHECKS,
         paths::CHECKS,
         quarantine::CHECKS,

@@ -32,6 +32,12 @@ impl DocumentKind {
             Self::DebugInfo => "debuginfo",
         }
     }
+
+    /// The kind that the database has under this text.
+    #[must_use]
+    pub fn of_str(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// A document.

@@ -10,6 +10,7 @@ mod commit;
 pub mod conformance;
 mod document;
 mod error;
+mod inspection;
 mod leases;
 mod revision;
 mod row;
@@ -25,6 +26,9 @@ pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
+pub use inspection::{
+    Census, ChunkRow, ChunkSize, Inspection, NarRow, PackRow, PathLinks, PathSize, ScrubProgress, Traffic,
+};
 pub use leases::{ChoreRun, Lease, Leases};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
@@ -33,12 +37,23 @@ pub use tokens::{NewToken, Standing, TokenFilter, TokenMark, TokenRef, TokenRow,
 
 /// Everything that the server asks of its index.
 pub trait Database:
-    Caches + Chunks + Paths + Documents + Leases + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
+    Caches + Chunks + Paths + Documents + Leases + Inspection + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
 {
 }
 
 impl<T> Database for T where
-    T: Caches + Chunks + Paths + Documents + Leases + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
+    T: Caches
+        + Chunks
+        + Paths
+        + Documents
+        + Leases
+        + Inspection
+        + Revisions
+        + Tokens
+        + Audit
+        + std::fmt::Debug
+        + Send
+        + Sync
 {
 }
 

@@ -14,6 +14,10 @@ pub(super) enum ExitStatus {
     Ok = 0,
     Failed = 1,
     Usage = 2,
+    /// It went well, and told of damage that is still there.
+    Damaged = 3,
+    /// It went well, and mended all the damage that it found.
+    Mended = 4,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -39,6 +43,11 @@ impl Failure {
         Self { status: ExitStatus::Usage, message: message.into(), hint: None }
     }
 
+    /// An end that is no mistake of anybody, and of which all has been said.
+    pub(super) const fn told(status: ExitStatus) -> Self {
+        Self { status, message: String::new(), hint: None }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -61,7 +70,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        if !self.message.is_empty() {
+            writeln!(f, "error: {}", self.message)?;
+        }
         self.hint.as_ref().map_or(Ok(()), |hint| writeln!(f, "hint: {hint}"))
     }
 }

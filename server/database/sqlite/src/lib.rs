@@ -11,6 +11,7 @@ mod column;
 mod commit;
 mod documents;
 mod error;
+mod inspection;
 mod leases;
 mod list;
 mod open;

@@ -1,0 +1,1 @@
+SELECT id, name, size FROM pack WHERE id > $1 ORDER BY id LIMIT $2
