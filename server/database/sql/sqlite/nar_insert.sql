@@ -8,4 +8,6 @@ SELECT unhex(new.value ->> 0)
   , unhex(new.value ->> 5)
   , new.value ->> 6
 FROM json_each($1) AS new
+WHERE true -- or else ON CONFLICT would be read as the ON of a join
 ORDER BY new.key
+ON CONFLICT (hash) DO NOTHING

@@ -13,4 +13,7 @@ SELECT new.value ->> 0
   , new.value ->> 9
   , new.value ->> 10
 FROM json_each($1) AS new
+WHERE true -- or else ON CONFLICT would be read as the ON of a join
 ORDER BY new.key
+ON CONFLICT (cache_id, hash) DO NOTHING
+RETURNING cache_id AS "cache_id!: i64", hash AS "hash!: Vec<u8>"

@@ -62,11 +62,11 @@ mod tests {
         let path = folder.path().join("index.db");
         let database = SqliteDatabase::open(&path).await.unwrap();
         let mut other = impatient(&path).await;
-        let writing = database.begin().await.unwrap();
+        let writing = database.begin_alone().await.unwrap();
         let busy = sqlx::query("DELETE FROM cache").execute(&mut other).await.unwrap_err();
         assert!(matches!(failed(busy), Error::Unavailable(_)));
-        // Not dropped: that would roll back some time later.
-        writing.rollback().await.unwrap();
+        let undone: Result<(), Error> = writing.end(Err(Error::Failed("given up".into()))).await;
+        undone.unwrap_err();
         let broken = "INSERT INTO cache_key (cache_id, position, secret) VALUES (99, 0, '')";
         let broken = sqlx::query(broken).execute(&mut other).await.unwrap_err();
         assert!(matches!(failed(broken), Error::Failed(_)));

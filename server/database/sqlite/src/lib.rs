@@ -4,28 +4,21 @@
 //! log is on disk. Every statement is a file of its own under `server/database/sql`, checked when this crate is compiled;
 //! after a change run `server/database/sqlite/prepare`.
 
-mod audit;
-mod caches;
-mod chunks;
-mod column;
-mod commit;
-mod documents;
+mod dialect;
 mod error;
-mod inspection;
-mod leases;
-mod list;
 mod open;
-mod paths;
 mod revision;
-mod tokens;
+#[path = "../../sql/shared.rs"]
+mod shared;
+
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use database::Result;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use shared::{column, list};
+use sqlx::SqlitePool;
 
 pub use crate::open::OpenError;
-use crate::{error::failed, revision::SharedMemory};
+use crate::revision::SharedMemory;
 
 /// An open index. Clones share its connections.
 #[derive(Clone)]
@@ -42,14 +35,6 @@ impl SqliteDatabase {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
-    }
-
-    /// Begins a transaction that may write.
-    ///
-    /// IMMEDIATE takes the lock at once: a transaction that read first could find at its first write that another process
-    /// wrote in between, and would have to start anew.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use database::{CacheId, ChunkRuns, Commit, CommitError, PathOutcome, Result};
-use sqlx::SqliteConnection;
 
 use super::{chunks::Chunks, nars::Nars};
 use crate::{
     column::Column,
+    dialect::Connection,
     error::failed,
     list::{BATCH, json},
 };
@@ -19,7 +19,7 @@ pub(super) struct Seen(BTreeMap<CacheId, Vec<(i64, i64)>>);
 impl Seen {
     /// Everything that `commit` makes seen: chunks by where they were pushed to, and those of every NAR that a path shows.
     pub(super) async fn gather(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         commit: &Commit,
         chunks: &Chunks,
         nars: &Nars,
@@ -44,7 +44,7 @@ impl Seen {
         let ids: Vec<i64> = shown.keys().copied().collect();
         for batch in ids.chunks(BATCH) {
             let batch = json(batch)?;
-            let rows = sqlx::query_file!("../sql/sqlite/nar_manifest.sql", batch)
+            let rows = sqlx::query_file!("sql/nar_manifest.sql", batch)
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed)?;
@@ -64,11 +64,11 @@ impl Seen {
     }
 
     /// Writes it down. A cache that is gone by then is passed over: a pack may hold chunks of many.
-    pub(super) async fn insert(self, connection: &mut SqliteConnection) -> Result<()> {
+    pub(super) async fn insert(self, connection: &mut Connection) -> Result<()> {
         for (cache, ranges) in self.0 {
             for batch in united(ranges).chunks(BATCH) {
                 let batch = json(batch)?;
-                sqlx::query_file!("../sql/sqlite/chunk_cache_insert.sql", cache.0, batch)
+                sqlx::query_file!("sql/chunk_cache_insert.sql", cache.0, batch)
                     .execute(&mut *connection)
                     .await
                     .map_err(failed)?;

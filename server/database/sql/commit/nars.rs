@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use database::{Commit, CommitError, Error, NewNar};
 use formats::NarHash;
-use sqlx::SqliteConnection;
 
 use super::chunks::Chunks;
 use crate::{
     column::Column,
+    dialect::Connection,
     error::failed,
     list::{BATCH, hex, json},
 };
@@ -32,7 +32,7 @@ pub(super) struct Nars {
 impl Nars {
     /// Gives each NAR a row, unless it has one that is not quarantined.
     pub(super) async fn insert(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         commit: &Commit,
         chunks: &Chunks,
     ) -> Result<Self, CommitError> {
@@ -44,38 +44,50 @@ impl Nars {
         named.dedup();
         nars.load(connection, &named).await?;
 
-        let mut inserted = Vec::new();
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        let mut seen = HashSet::new();
-        for nar in &commit.nars {
-            if !seen.insert(nar.nar_hash) {
-                continue;
-            }
-            match nars.states.get(&nar.nar_hash) {
-                Some(state) if state.quarantined => nars.heal(connection, nar, chunks).await?,
-                Some(_) => {}
-                None => {
-                    let manifest = hex(&chunks.runs(&nar.manifest)?.encode());
-                    let listing = match &nar.listing {
-                        Some(listing) => Some(hex(&chunks.runs(listing)?.encode())),
-                        None => None,
-                    };
-                    bytes += manifest.len() + listing.as_ref().map_or(0, String::len);
-                    let (hash, file_hash) = (nar.nar_hash.hex(), nar.file_hash.hex());
-                    rows.push((hash, nar.nar_size, file_hash, nar.file_size, manifest, listing, nar.now.0));
-                    inserted.push(nar.nar_hash);
-                    if rows.len() == BATCH || bytes > BATCH_BYTES {
-                        insert_batch(connection, json(&rows)?).await?;
-                        rows.clear();
-                        bytes = 0;
-                    }
-                }
+        let mut sorted: Vec<&NewNar> = commit.nars.iter().collect();
+        // Of one that comes twice the first counts.
+        sorted.sort_by_key(|nar| nar.nar_hash);
+        sorted.dedup_by_key(|nar| nar.nar_hash);
+        let (known, new): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|nar| nars.states.contains_key(&nar.nar_hash));
+        for nar in known {
+            if nars.states[&nar.nar_hash].quarantined {
+                nars.heal(connection, nar, chunks).await?;
             }
         }
-        insert_batch(connection, json(&rows)?).await?;
-        nars.load(connection, &inserted).await?;
+        nars.insert_new(connection, &new, chunks).await?;
         Ok(nars)
+    }
+
+    /// Inserts NARs that had no row a moment ago.
+    async fn insert_new(
+        &mut self,
+        connection: &mut Connection,
+        new: &[&NewNar],
+        chunks: &Chunks,
+    ) -> Result<(), CommitError> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        for nar in new {
+            let manifest = hex(&chunks.runs(&nar.manifest)?.encode());
+            let listing = match &nar.listing {
+                Some(listing) => Some(hex(&chunks.runs(listing)?.encode())),
+                None => None,
+            };
+            bytes += manifest.len() + listing.as_ref().map_or(0, String::len);
+            let (hash, file_hash) = (nar.nar_hash.hex(), nar.file_hash.hex());
+            rows.push((hash, nar.nar_size, file_hash, nar.file_size, manifest, listing, nar.now.0));
+            if rows.len() == BATCH || bytes > BATCH_BYTES {
+                insert_batch(connection, json(&rows)?).await?;
+                rows.clear();
+                bytes = 0;
+            }
+        }
+        if !rows.is_empty() {
+            insert_batch(connection, json(&rows)?).await?;
+        }
+        // Ours, or those of another commit that was faster.
+        let hashes: Vec<NarHash> = new.iter().map(|nar| nar.nar_hash).collect();
+        Ok(self.load(connection, &hashes).await?)
     }
 
     /// The row of a NAR that is there.
@@ -94,10 +106,10 @@ impl Nars {
         self.healed.contains(&id)
     }
 
-    async fn load(&mut self, connection: &mut SqliteConnection, hashes: &[NarHash]) -> Result<(), Error> {
+    async fn load(&mut self, connection: &mut Connection, hashes: &[NarHash]) -> Result<(), Error> {
         for batch in hashes.chunks(BATCH) {
             let names = json(&batch.iter().map(NarHash::hex).collect::<Vec<_>>())?;
-            let rows = sqlx::query_file!("../sql/sqlite/nar_state.sql", names)
+            let rows = sqlx::query_file!("sql/nar_state.sql", names)
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed)?;
@@ -114,7 +126,7 @@ impl Nars {
     /// Replaces what a quarantined NAR was stored as.
     async fn heal(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         nar: &NewNar,
         chunks: &Chunks,
     ) -> Result<(), CommitError> {
@@ -126,17 +138,29 @@ impl Nars {
             Some(listing) => Some(chunks.runs(listing)?.encode()),
             None => None,
         };
-        sqlx::query_file!("../sql/common/nar_heal.sql", state.id, file_hash, file_size, manifest, listing, nar.now.0)
-            .execute(connection)
-            .await
-            .map_err(failed)?;
+        let now = nar.now.0;
+        let done = sqlx::query_file!(
+            "../sql/common/nar_heal.sql",
+            state.id,
+            file_hash,
+            file_size,
+            manifest,
+            listing,
+            now
+        )
+        .execute(connection)
+        .await
+        .map_err(failed)?;
         state.quarantined = false;
-        self.healed.insert(state.id);
+        // Or else another commit was faster, and what it stored the NAR as stays.
+        if done.rows_affected() > 0 {
+            self.healed.insert(state.id);
+        }
         Ok(())
     }
 }
 
-async fn insert_batch(connection: &mut SqliteConnection, rows: String) -> Result<(), Error> {
-    sqlx::query_file!("../sql/sqlite/nar_insert.sql", rows).execute(connection).await.map_err(failed)?;
+async fn insert_batch(connection: &mut Connection, rows: String) -> Result<(), Error> {
+    sqlx::query_file!("sql/nar_insert.sql", rows).execute(connection).await.map_err(failed)?;
     Ok(())
 }

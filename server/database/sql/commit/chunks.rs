@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use database::{ChunkId, ChunkPointer, ChunkRuns, Commit, CommitError, Error, NewChunk, NewPack};
+use database::{ChunkId, ChunkPointer, ChunkRuns, Commit, CommitError, NewChunk, NewPack};
 use protocol::ChunkHash;
-use sqlx::SqliteConnection;
 
+use super::super::chunks;
 use crate::{
-    chunks,
     column::Column,
+    dialect::Connection,
     error::failed,
     list::{BATCH, hex, json},
 };
@@ -18,8 +18,8 @@ pub(super) struct Chunks(HashMap<ChunkHash, ChunkId>);
 
 impl Chunks {
     /// Gives each chunk a row, unless it has one.
-    pub(super) async fn insert(connection: &mut SqliteConnection, packs: &[NewPack]) -> Result<Self, CommitError> {
-        let mut rows = HashMap::new();
+    pub(super) async fn insert(connection: &mut Connection, packs: &[NewPack]) -> Result<Self, CommitError> {
+        let mut new: Vec<(i64, &NewChunk)> = Vec::new();
         for pack in packs {
             let name = &pack.name.0[..];
             let size = Column("pack", "size").integer(pack.size)?;
@@ -28,21 +28,23 @@ impl Chunks {
                 .await
                 .map_err(failed)?
                 .id;
-            for batch in pack.chunks.chunks(BATCH) {
-                insert_batch(connection, id, batch).await?;
-                let hashes: Vec<_> = batch.iter().map(|chunk| chunk.hash).collect();
-                let mut found = 0;
-                for (position, row) in chunks::find(&mut *connection, &hashes).await? {
-                    let new = &batch[position];
-                    if (row.stored_size, row.size, row.check) != (new.stored_size, new.size, new.check) {
-                        return Err(CommitError::ChunkRaced);
-                    }
-                    rows.insert(new.hash, row.id);
-                    found += 1;
+            new.extend(pack.chunks.iter().map(|chunk| (id, chunk)));
+        }
+        insert_all(connection, &new).await?;
+        let mut rows = HashMap::new();
+        for batch in new.chunks(BATCH) {
+            let hashes: Vec<_> = batch.iter().map(|(_, chunk)| chunk.hash).collect();
+            let mut found = 0;
+            for (position, row) in chunks::find(connection, &hashes).await? {
+                let (_, new) = batch[position];
+                if (row.stored_size, row.size, row.check) != (new.stored_size, new.size, new.check) {
+                    return Err(CommitError::ChunkRaced);
                 }
-                if found != batch.len() {
-                    return Err(Column("chunk", "hash").wrong("a row is missing right after its insertion").into());
-                }
+                rows.insert(new.hash, row.id);
+                found += 1;
+            }
+            if found != batch.len() {
+                return Err(Column("chunk", "hash").wrong("a row is missing right after its insertion").into());
             }
         }
         Ok(Self(rows))
@@ -68,7 +70,7 @@ impl Chunks {
 /// Makes sure that all known chunks that the commit's manifests name are there and undamaged.
 ///
 /// To be called before the commit adds any: an id of its own is no known one.
-pub(super) async fn check_known(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), CommitError> {
+pub(super) async fn check_known(connection: &mut Connection, commit: &Commit) -> Result<(), CommitError> {
     let nars = commit.nars.iter().flat_map(|nar| nar.manifest.iter().chain(nar.listing.iter().flatten()));
     let documents = commit.documents.iter().flat_map(|document| &document.manifest);
     let mut known: Vec<ChunkId> = nars
@@ -84,7 +86,7 @@ pub(super) async fn check_known(connection: &mut SqliteConnection, commit: &Comm
     for batch in known.runs().chunks(BATCH) {
         let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
         let ranges = json(&ranges)?;
-        let row = sqlx::query_file!("../sql/sqlite/chunk_count.sql", ranges)
+        let row = sqlx::query_file!("sql/chunk_count.sql", ranges)
             .fetch_one(&mut *connection)
             .await
             .map_err(failed)?;
@@ -96,12 +98,18 @@ pub(super) async fn check_known(connection: &mut SqliteConnection, commit: &Comm
     Ok(())
 }
 
-async fn insert_batch(connection: &mut SqliteConnection, pack: i64, batch: &[NewChunk]) -> Result<(), Error> {
-    let rows: Vec<_> = batch
+/// Inserts all of them by one statement: it gives out ids in this order, and need not insert in this order.
+async fn insert_all(connection: &mut Connection, new: &[(i64, &NewChunk)]) -> Result<(), CommitError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = new
         .iter()
-        .map(|chunk| (hex(chunk.hash.as_bytes()), chunk.offset, chunk.stored_size, chunk.size, chunk.check))
+        .map(|(pack, chunk)| {
+            (pack, hex(chunk.hash.as_bytes()), chunk.offset, chunk.stored_size, chunk.size, chunk.check)
+        })
         .collect();
     let rows = json(&rows)?;
-    sqlx::query_file!("../sql/sqlite/chunk_insert.sql", pack, rows).execute(connection).await.map_err(failed)?;
+    sqlx::query_file!("sql/chunk_insert.sql", rows).execute(connection).await.map_err(failed)?;
     Ok(())
 }

@@ -1,0 +1,228 @@
+//! Store paths and their NARs.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use database::{CacheId, Error, NarFile, NarId, PathRow, Paths, Result, Totals, Upload};
+use formats::{FileHash, NarHash, PathInfo, Signature, StorePath, StorePathHash};
+use protocol::Timestamp;
+
+use crate::{
+    column::{Column, words},
+    dialect::{Connection, Index, lock_paths},
+    error::failed,
+    list::{BATCH, hex, json},
+};
+
+struct NarRow {
+    id: i64,
+    hash: Vec<u8>,
+    size: i64,
+    file_hash: Vec<u8>,
+    file_size: i64,
+    manifest: Vec<u8>,
+    listing: Option<Vec<u8>>,
+}
+
+impl TryFrom<NarRow> for NarFile {
+    type Error = Error;
+
+    fn try_from(row: NarRow) -> Result<Self> {
+        Ok(Self {
+            id: NarId(row.id),
+            nar_hash: NarHash::from_bytes(Column("nar", "hash").bytes(&row.hash)?),
+            nar_size: Column("nar", "size").number(row.size)?,
+            file_hash: FileHash::from_bytes(Column("nar", "file_hash").bytes(&row.file_hash)?),
+            file_size: Column("nar", "file_size").number(row.file_size)?,
+            manifest: Column("nar", "manifest").runs(&row.manifest)?,
+            listing: row.listing.map(|listing| Column("nar", "listing").runs(&listing)).transpose()?,
+        })
+    }
+}
+
+#[async_trait]
+impl Paths for Index {
+    async fn find_path(&self, cache: CacheId, hash: &StorePathHash) -> Result<Option<PathRow>> {
+        asking!(self, |connection| find(connection, cache, hash).await)
+    }
+
+    async fn missing_paths(&self, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {
+        asking!(self, |connection| missing(connection, cache, hashes).await)
+    }
+
+    async fn find_nar_by_path(&self, cache: CacheId, hash: &StorePathHash) -> Result<Option<NarFile>> {
+        asking!(self, |connection| find_nar_by_path(connection, cache, hash).await)
+    }
+
+    async fn find_nar_by_file_hash(&self, cache: CacheId, hash: &FileHash) -> Result<Option<NarFile>> {
+        asking!(self, |connection| find_nar_by_file_hash(connection, cache, hash).await)
+    }
+
+    async fn find_nar(&self, hash: &NarHash) -> Result<Option<NarFile>> {
+        asking!(self, |connection| find_nar(connection, hash).await)
+    }
+
+    async fn add_signatures(&self, cache: CacheId, hash: &StorePathHash, signatures: &[Signature]) -> Result<bool> {
+        writing_beside!(self, |transaction| add_signatures(transaction, cache, hash, signatures).await)
+    }
+
+    async fn quarantine_nar(&self, nar: NarId, now: Timestamp) -> Result<()> {
+        writing!(self, |transaction| quarantine(transaction, nar, now).await)
+    }
+
+    async fn touch_paths(&self, paths: &[(CacheId, StorePathHash)], now: Timestamp) -> Result<()> {
+        writing_beside!(self, |transaction| touch(transaction, paths, now).await)
+    }
+
+    async fn find_upload(&self, cache: CacheId, file_name: &str) -> Result<Option<Upload>> {
+        asking!(self, |connection| find_upload(connection, cache, file_name).await)
+    }
+
+    async fn totals(&self) -> Result<Totals> {
+        asking!(self, |connection| totals(connection).await)
+    }
+}
+
+async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash) -> Result<Option<PathRow>> {
+    let key = &hash.as_bytes()[..];
+    let row = sqlx::query_file!("../sql/common/path_find.sql", cache.0, key)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let info = PathInfo {
+        path: StorePath::new(*hash, Column("path", "name").text(&row.name)?),
+        nar_hash: NarHash::from_bytes(Column("nar", "hash").bytes(&row.nar_hash)?),
+        nar_size: Column("nar", "size").number(row.nar_size)?,
+        references: Column("path", "refs").words(&row.refs)?,
+        deriver: row.deriver.map(|deriver| Column("path", "deriver").text(&deriver)).transpose()?,
+        signatures: Column("path", "signatures").words(&row.signatures)?,
+        ca: row.ca.map(|ca| Column("path", "ca").text(&ca)).transpose()?,
+    };
+    Ok(Some(PathRow {
+        info,
+        extra: Column("path", "extra").json(&row.extra)?,
+        file_hash: FileHash::from_bytes(Column("nar", "file_hash").bytes(&row.file_hash)?),
+        file_size: Column("nar", "file_size").number(row.file_size)?,
+    }))
+}
+
+async fn missing(connection: &mut Connection, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {
+    let mut missing = Vec::new();
+    for batch in hashes.chunks(BATCH) {
+        let asked = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+        let rows = sqlx::query_file!("sql/path_missing.sql", cache.0, asked)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed)?;
+        for row in rows {
+            missing.push(batch[Column("path", "hash").number::<usize>(row.position)?]);
+        }
+    }
+    Ok(missing)
+}
+
+async fn find_nar_by_path(connection: &mut Connection, cache: CacheId, hash: &StorePathHash) -> Result<Option<NarFile>> {
+    let hash = &hash.as_bytes()[..];
+    let row = sqlx::query_file_as!(NarRow, "../sql/common/nar_find_by_path.sql", cache.0, hash)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.map(NarFile::try_from).transpose()
+}
+
+async fn find_nar_by_file_hash(connection: &mut Connection, cache: CacheId, hash: &FileHash) -> Result<Option<NarFile>> {
+    let hash = &hash.as_bytes()[..];
+    let row = sqlx::query_file_as!(NarRow, "../sql/common/nar_find_by_file_hash.sql", cache.0, hash)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.map(NarFile::try_from).transpose()
+}
+
+async fn find_nar(connection: &mut Connection, hash: &NarHash) -> Result<Option<NarFile>> {
+    let hash = &hash.as_bytes()[..];
+    let row = sqlx::query_file_as!(NarRow, "../sql/common/nar_find.sql", hash)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.map(NarFile::try_from).transpose()
+}
+
+/// Beside others: the row is locked before its signatures are read.
+async fn add_signatures(
+    connection: &mut Connection,
+    cache: CacheId,
+    hash: &StorePathHash,
+    signatures: &[Signature],
+) -> Result<bool> {
+    lock_paths(connection, &json(&[(cache.0, hex(hash.as_bytes()))])?).await?;
+    let hash = &hash.as_bytes()[..];
+    let row = sqlx::query_file!("../sql/common/path_signatures.sql", cache.0, hash)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(false) };
+    let mut all: BTreeSet<Signature> = Column("path", "signatures").words(&row.signatures)?;
+    let before = all.len();
+    all.extend(signatures.iter().cloned());
+    if all.len() > before {
+        let all = words(&all);
+        sqlx::query_file!("../sql/common/path_sign.sql", cache.0, hash, all)
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(true)
+}
+
+async fn quarantine(connection: &mut Connection, nar: NarId, now: Timestamp) -> Result<()> {
+    sqlx::query_file!("../sql/common/nar_quarantine.sql", nar.0, now.0).execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Beside others: sorted over all batches, as whoever locks paths does.
+async fn touch(connection: &mut Connection, paths: &[(CacheId, StorePathHash)], now: Timestamp) -> Result<()> {
+    let mut used: Vec<_> = paths.iter().map(|(cache, hash)| (cache.0, hex(hash.as_bytes()))).collect();
+    used.sort_unstable();
+    used.dedup();
+    for batch in used.chunks(BATCH) {
+        let used = json(batch)?;
+        sqlx::query_file!("sql/path_touch.sql", used, now.0).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn find_upload(connection: &mut Connection, cache: CacheId, file_name: &str) -> Result<Option<Upload>> {
+    let row = sqlx::query_file!("../sql/common/upload_find.sql", cache.0, file_name)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Upload {
+        file_hash: FileHash::from_bytes(Column("upload", "file_hash").bytes(&row.upload_hash)?),
+        file_size: Column("upload", "file_size").number(row.upload_size)?,
+        nar: NarFile::try_from(NarRow {
+            id: row.id,
+            hash: row.hash,
+            size: row.size,
+            file_hash: row.file_hash,
+            file_size: row.file_size,
+            manifest: row.manifest,
+            listing: row.listing,
+        })?,
+    }))
+}
+
+async fn totals(connection: &mut Connection) -> Result<Totals> {
+    let row = sqlx::query_file!("../sql/common/totals.sql").fetch_one(connection).await.map_err(failed)?;
+    Ok(Totals {
+        caches: Column("cache", "id").number(row.caches)?,
+        paths: Column("path", "hash").number(row.paths)?,
+        nars: Column("nar", "id").number(row.nars)?,
+        nar_bytes: Column("nar", "size").number(row.nar_bytes)?,
+        chunks: Column("chunk", "id").number(row.chunks)?,
+        stored_bytes: Column("pack", "size").number(row.stored_bytes)?,
+        quarantined: Column("nar", "quarantined_at").number(row.quarantined)?,
+    })
+}
