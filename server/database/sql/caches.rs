@@ -72,10 +72,8 @@ impl Caches for Index {
 
 async fn find(connection: &mut Connection, name: &CacheName) -> Result<Option<Cache>> {
     let name = name.as_str();
-    let row = sqlx::query_file_as!(CacheRow, "sql/cache_find.sql", name)
-        .fetch_optional(connection)
-        .await
-        .map_err(failed)?;
+    let row =
+        sqlx::query_file_as!(CacheRow, "sql/cache_find.sql", name).fetch_optional(connection).await.map_err(failed)?;
     row.map(Cache::try_from).transpose()
 }
 
@@ -91,10 +89,8 @@ async fn ping(connection: &mut Connection) -> Result<()> {
 
 async fn delete(connection: &mut Connection, name: &CacheName, now: Timestamp) -> Result<bool> {
     let name = name.as_str();
-    let done = sqlx::query_file!("../sql/common/cache_delete.sql", name, now.0)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
+    let done =
+        sqlx::query_file!("../sql/common/cache_delete.sql", name, now.0).execute(connection).await.map_err(failed)?;
     Ok(done.rows_affected() > 0)
 }
 

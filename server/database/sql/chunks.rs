@@ -40,10 +40,8 @@ impl ChunkRow {
 /// The chunks that are stored under these names, each with its place in `hashes`; at most [`BATCH`] names.
 pub(super) async fn find(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Vec<(usize, ChunkLocation)>> {
     let names = json(&hashes.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
-    let rows = sqlx::query_file_as!(ChunkRow, "sql/chunk_find.sql", names)
-        .fetch_all(connection)
-        .await
-        .map_err(failed)?;
+    let rows =
+        sqlx::query_file_as!(ChunkRow, "sql/chunk_find.sql", names).fetch_all(connection).await.map_err(failed)?;
     placed(&rows)
 }
 
@@ -133,10 +131,7 @@ async fn locate(connection: &mut Connection, runs: &ChunkRuns) -> Result<Vec<Chu
 async fn mark_damaged(connection: &mut Connection, chunks: &[ChunkId], now: Timestamp) -> Result<()> {
     for batch in chunks.chunks(BATCH) {
         let ids = json(&batch.iter().map(|chunk| chunk.0).collect::<Vec<_>>())?;
-        sqlx::query_file!("sql/chunk_mark_damaged.sql", ids, now.0)
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+        sqlx::query_file!("sql/chunk_mark_damaged.sql", ids, now.0).execute(&mut *connection).await.map_err(failed)?;
     }
     Ok(())
 }

@@ -53,8 +53,7 @@ async fn check_caches(connection: &mut Connection, commit: &Commit) -> std::resu
         return Ok(());
     }
     let ids = json(&caches.iter().map(|cache| cache.0).collect::<Vec<_>>())?;
-    let row =
-        sqlx::query_file!("sql/cache_live_count.sql", ids).fetch_one(connection).await.map_err(failed)?;
+    let row = sqlx::query_file!("sql/cache_live_count.sql", ids).fetch_one(connection).await.map_err(failed)?;
     if usize::try_from(row.count) == Ok(caches.len()) { Ok(()) } else { Err(CommitError::CacheGone) }
 }
 

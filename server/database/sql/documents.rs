@@ -16,12 +16,7 @@ impl Documents for Index {
     }
 }
 
-async fn find(
-    connection: &mut Connection,
-    cache: CacheId,
-    kind: DocumentKind,
-    name: &str,
-) -> Result<Option<Document>> {
+async fn find(connection: &mut Connection, cache: CacheId, kind: DocumentKind, name: &str) -> Result<Option<Document>> {
     let kind = kind.as_str();
     let row = sqlx::query_file!("../sql/common/document_find.sql", cache.0, kind, name)
         .fetch_optional(connection)

@@ -122,7 +122,11 @@ async fn missing(connection: &mut Connection, cache: CacheId, hashes: &[StorePat
     Ok(missing)
 }
 
-async fn find_nar_by_path(connection: &mut Connection, cache: CacheId, hash: &StorePathHash) -> Result<Option<NarFile>> {
+async fn find_nar_by_path(
+    connection: &mut Connection,
+    cache: CacheId,
+    hash: &StorePathHash,
+) -> Result<Option<NarFile>> {
     let hash = &hash.as_bytes()[..];
     let row = sqlx::query_file_as!(NarRow, "../sql/common/nar_find_by_path.sql", cache.0, hash)
         .fetch_optional(connection)
@@ -131,7 +135,11 @@ async fn find_nar_by_path(connection: &mut Connection, cache: CacheId, hash: &St
     row.map(NarFile::try_from).transpose()
 }
 
-async fn find_nar_by_file_hash(connection: &mut Connection, cache: CacheId, hash: &FileHash) -> Result<Option<NarFile>> {
+async fn find_nar_by_file_hash(
+    connection: &mut Connection,
+    cache: CacheId,
+    hash: &FileHash,
+) -> Result<Option<NarFile>> {
     let hash = &hash.as_bytes()[..];
     let row = sqlx::query_file_as!(NarRow, "../sql/common/nar_find_by_file_hash.sql", cache.0, hash)
         .fetch_optional(connection)

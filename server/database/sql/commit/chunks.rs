@@ -86,10 +86,7 @@ pub(super) async fn check_known(connection: &mut Connection, commit: &Commit) ->
     for batch in known.runs().chunks(BATCH) {
         let ranges: Vec<_> = batch.iter().map(|&(first, length)| (first, first + i64::from(length) - 1)).collect();
         let ranges = json(&ranges)?;
-        let row = sqlx::query_file!("sql/chunk_count.sql", ranges)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed)?;
+        let row = sqlx::query_file!("sql/chunk_count.sql", ranges).fetch_one(&mut *connection).await.map_err(failed)?;
         let expected: i64 = batch.iter().map(|&(_, length)| i64::from(length)).sum();
         if row.count != expected {
             return Err(CommitError::ChunkGone);

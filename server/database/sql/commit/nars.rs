@@ -48,7 +48,8 @@ impl Nars {
         // Of one that comes twice the first counts.
         sorted.sort_by_key(|nar| nar.nar_hash);
         sorted.dedup_by_key(|nar| nar.nar_hash);
-        let (known, new): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|nar| nars.states.contains_key(&nar.nar_hash));
+        let (known, new): (Vec<_>, Vec<_>) =
+            sorted.into_iter().partition(|nar| nars.states.contains_key(&nar.nar_hash));
         for nar in known {
             if nars.states[&nar.nar_hash].quarantined {
                 nars.heal(connection, nar, chunks).await?;
@@ -109,10 +110,8 @@ impl Nars {
     async fn load(&mut self, connection: &mut Connection, hashes: &[NarHash]) -> Result<(), Error> {
         for batch in hashes.chunks(BATCH) {
             let names = json(&batch.iter().map(NarHash::hex).collect::<Vec<_>>())?;
-            let rows = sqlx::query_file!("sql/nar_state.sql", names)
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(failed)?;
+            let rows =
+                sqlx::query_file!("sql/nar_state.sql", names).fetch_all(&mut *connection).await.map_err(failed)?;
             for row in rows {
                 let position: usize = Column("nar", "hash").number(row.position)?;
                 let size = Column("nar", "size").number(row.size)?;
@@ -124,12 +123,7 @@ impl Nars {
     }
 
     /// Replaces what a quarantined NAR was stored as.
-    async fn heal(
-        &mut self,
-        connection: &mut Connection,
-        nar: &NewNar,
-        chunks: &Chunks,
-    ) -> Result<(), CommitError> {
+    async fn heal(&mut self, connection: &mut Connection, nar: &NewNar, chunks: &Chunks) -> Result<(), CommitError> {
         let Some(state) = self.states.get_mut(&nar.nar_hash) else { return Ok(()) };
         let file_hash = &nar.file_hash.as_bytes()[..];
         let file_size = Column("nar", "file_size").integer(nar.file_size)?;
@@ -139,18 +133,11 @@ impl Nars {
             None => None,
         };
         let now = nar.now.0;
-        let done = sqlx::query_file!(
-            "../sql/common/nar_heal.sql",
-            state.id,
-            file_hash,
-            file_size,
-            manifest,
-            listing,
-            now
-        )
-        .execute(connection)
-        .await
-        .map_err(failed)?;
+        let done =
+            sqlx::query_file!("../sql/common/nar_heal.sql", state.id, file_hash, file_size, manifest, listing, now)
+                .execute(connection)
+                .await
+                .map_err(failed)?;
         state.quarantined = false;
         // Or else another commit was faster, and what it stored the NAR as stays.
         if done.rows_affected() > 0 {

@@ -46,7 +46,8 @@ pub(super) async fn insert(
         let (batch, after) = rest.split_at(distinct_prefix(rest));
         let existing = load(connection, batch).await?;
         for (at, &(position, path, nar)) in batch.iter().enumerate() {
-            let row = existing.get(&at).ok_or_else(|| Column("path", "hash").wrong("a row is gone while it is locked"))?;
+            let row =
+                existing.get(&at).ok_or_else(|| Column("path", "hash").wrong("a row is gone while it is locked"))?;
             outcomes[position] = unite(connection, path, nar, row, nars).await?;
         }
         rest = after;
@@ -125,8 +126,7 @@ async fn unite(
 
 /// The rows of the paths, by their places; nobody else changes them from then on.
 async fn load(connection: &mut Connection, paths: &[Placed<'_>]) -> Result<HashMap<usize, Existing>, Error> {
-    let keys: Vec<_> =
-        paths.iter().map(|(_, path, _)| (path.cache.0, hex(path.info.path.hash().as_bytes()))).collect();
+    let keys: Vec<_> = paths.iter().map(|(_, path, _)| (path.cache.0, hex(path.info.path.hash().as_bytes()))).collect();
     let keys = json(&keys)?;
     // By a statement of its own: one that waits for a lock goes on with what it read before.
     lock_paths(connection, &keys).await?;

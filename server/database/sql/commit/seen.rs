@@ -44,10 +44,8 @@ impl Seen {
         let ids: Vec<i64> = shown.keys().copied().collect();
         for batch in ids.chunks(BATCH) {
             let batch = json(batch)?;
-            let rows = sqlx::query_file!("sql/nar_manifest.sql", batch)
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(failed)?;
+            let rows =
+                sqlx::query_file!("sql/nar_manifest.sql", batch).fetch_all(&mut *connection).await.map_err(failed)?;
             for row in rows {
                 let runs = Column("nar", "manifest").runs(&row.manifest)?;
                 for &cache in &shown[&row.id] {

@@ -40,10 +40,7 @@ pub(crate) struct Writer(Transaction<'static, Sqlite>);
 
 impl Writer {
     /// Keeps what was done, if it was.
-    pub(crate) async fn end<T, E: From<Error>>(
-        self,
-        done: std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
+    pub(crate) async fn end<T, E: From<Error>>(self, done: std::result::Result<T, E>) -> std::result::Result<T, E> {
         match done {
             Ok(done) => {
                 self.0.commit().await.map_err(failed)?;

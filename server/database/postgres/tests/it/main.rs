@@ -1,0 +1,5 @@
+//! The index on PostgreSQL, from outside: on a real server.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
+
+mod conformance;
+mod statements;
