@@ -83,10 +83,13 @@ macro_rules! transaction {
     }};
 }
 
+mod audit;
 mod caches;
 mod chunks;
 pub(crate) mod column;
 mod commit;
 mod documents;
+mod leases;
 pub(crate) mod list;
 mod paths;
+mod tokens;
