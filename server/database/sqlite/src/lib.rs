@@ -11,7 +11,6 @@ mod revision;
 #[path = "../../sql/shared.rs"]
 mod shared;
 
-
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use shared::{column, list};
