@@ -89,6 +89,7 @@ mod chunks;
 pub(crate) mod column;
 mod commit;
 mod documents;
+mod inspection;
 mod leases;
 pub(crate) mod list;
 mod paths;
