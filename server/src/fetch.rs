@@ -95,16 +95,16 @@ impl Fetch {
         let this = self.clone();
         let nar = nar.clone();
         let pieces = self
-            .frames(&chunks)
+            .extents(&chunks)
             .or_else(move |error| {
                 let (this, nar) = (this.clone(), nar.clone());
                 async move { Err(this.report(Some(&nar), error).await) }
             })
-            .map_ok(move |(_, frame)| {
-                let from = usize::try_from(std::mem::take(&mut skip)).unwrap_or(usize::MAX).min(frame.len());
-                let to = from.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(frame.len());
+            .map_ok(move |(_, bytes)| {
+                let from = usize::try_from(std::mem::take(&mut skip)).unwrap_or(usize::MAX).min(bytes.len());
+                let to = from.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(bytes.len());
                 left -= (to - from) as u64;
-                frame.slice(from..to)
+                bytes.slice(from..to)
             });
         in_hand(pieces).await
     }
@@ -121,7 +121,12 @@ impl Fetch {
         let chunks = self.database.locate_chunks(manifest).await?;
         let (this, nar) = (self.clone(), nar.cloned());
         let pieces = self
-            .frames(&chunks)
+            .extents(&chunks)
+            .map_ok(|(chunks, bytes)| {
+                let frames: Vec<_> = Extent::of(&chunks).split(&bytes).collect();
+                stream::iter(frames.into_iter().map(Ok))
+            })
+            .try_flatten()
             .and_then(|(chunk, frame)| async move {
                 let plain = tokio::task::spawn_blocking(move || store::decompress(&frame, chunk.size)).await;
                 plain.ok().and_then(Result::ok).map(Bytes::from).ok_or(FetchError::Damaged { chunks: vec![chunk.id] })
@@ -133,11 +138,11 @@ impl Fetch {
         in_hand(pieces).await
     }
 
-    /// The frames of `chunks`, in order, each checked; neighbours are read together, the next ones ahead of time.
-    fn frames(
+    /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
+    fn extents(
         &self,
         chunks: &[ChunkLocation],
-    ) -> impl Stream<Item = Result<(ChunkLocation, Bytes), FetchError>> + Send + 'static + use<> {
+    ) -> impl Stream<Item = Result<(Vec<ChunkLocation>, Bytes), FetchError>> + Send + 'static + use<> {
         let storage = Arc::clone(self.journal.storage());
         let extents: Vec<Vec<ChunkLocation>> = extents(chunks).map(|e| e.chunks.to_vec()).collect();
         stream::iter(extents)
@@ -152,18 +157,14 @@ impl Fetch {
                         }
                         Err(error) => return Err(error.into()),
                     };
-                    let frames: Result<Vec<_>, FetchError> = extent
-                        .frames(&bytes)
-                        .map(|(chunk, frame)| {
-                            let frame = frame.map_err(|_| FetchError::Damaged { chunks: vec![chunk.id] })?;
-                            Ok((chunk, frame))
-                        })
-                        .collect();
-                    Ok(stream::iter(frames?.into_iter().map(Ok)))
+                    let damaged = |(chunk, frame): (ChunkLocation, Result<Bytes, _>)| frame.err().map(|_| chunk.id);
+                    if let Some(chunk) = extent.frames(&bytes).find_map(damaged) {
+                        return Err(FetchError::Damaged { chunks: vec![chunk] });
+                    }
+                    Ok((chunks, bytes))
                 }
             })
             .buffered(PREFETCH)
-            .try_flatten()
     }
 
     /// Acts on damage, once, and passes the error on.

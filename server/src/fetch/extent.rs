@@ -33,15 +33,21 @@ impl<'a> Extent<'a> {
         start..self.chunks.last().map_or(start, |c| c.offset + u64::from(c.stored_size))
     }
 
-    /// Takes the bytes of the extent apart, and checks each frame against its checksum.
-    pub fn frames(self, bytes: &Bytes) -> impl Iterator<Item = (ChunkLocation, Result<Bytes, FrameError>)> + use<'a> {
+    /// Takes the bytes of the extent apart.
+    pub fn split(self, bytes: &Bytes) -> impl Iterator<Item = (ChunkLocation, Bytes)> + use<'a> {
         let bytes = bytes.clone();
         let start = self.range().start;
         self.chunks.iter().map(move |chunk| {
             let from = usize::try_from(chunk.offset - start).unwrap_or(usize::MAX);
-            let frame = bytes.slice(from..from + chunk.stored_size as usize);
+            (*chunk, bytes.slice(from..from + chunk.stored_size as usize))
+        })
+    }
+
+    /// The same, and checks each frame against its checksum.
+    pub fn frames(self, bytes: &Bytes) -> impl Iterator<Item = (ChunkLocation, Result<Bytes, FrameError>)> + use<'a> {
+        self.split(bytes).map(|(chunk, frame)| {
             let whole = crc32c::crc32c(&frame) == chunk.check;
-            (*chunk, if whole { Ok(frame) } else { Err(FrameError::Checksum) })
+            (chunk, if whole { Ok(frame) } else { Err(FrameError::Checksum) })
         })
     }
 }

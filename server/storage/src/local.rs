@@ -7,6 +7,7 @@
 //! ```
 //! A write goes to a file in `tmp/`, is fsynced, and is renamed into `objects/`, whose directory is fsynced too.
 
+mod buffers;
 mod folders;
 mod handles;
 mod list;
@@ -27,6 +28,7 @@ use futures::stream::BoxStream;
 use rustix::fs::FlockOperation;
 
 use crate::{Error, Key, Result, Storage, Writer};
+use buffers::Buffers;
 use folders::Folders;
 use handles::Handles;
 use writer::{LocalWriter, Unfinished};
@@ -49,6 +51,8 @@ struct Inner {
     folders: Folders,
     /// Open files of recently read objects.
     handles: Handles,
+    /// What is read goes into.
+    buffers: Buffers,
     /// Locked until it is closed; none in a process beside the one that holds the lock.
     _lock: Option<File>,
 }
@@ -145,12 +149,12 @@ fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
         tracing::info!(storage.swept = swept, "removed unfinished writes of an earlier run");
     }
     let folders = Folders::new(objects.clone());
-    let (next_unfinished, handles) = (AtomicU64::new(0), Handles::default());
+    let (next_unfinished, handles, buffers) = (AtomicU64::new(0), Handles::default(), Buffers::default());
     let unfinished_prefix = match owner {
         Owner::Alone => String::new(),
         Owner::Beside => format!("{}-", std::process::id()),
     };
-    Ok(Inner { objects, unfinished, next_unfinished, unfinished_prefix, folders, handles, _lock: lock })
+    Ok(Inner { objects, unfinished, next_unfinished, unfinished_prefix, folders, handles, buffers, _lock: lock })
 }
 
 impl Inner {
@@ -182,9 +186,8 @@ impl Inner {
             return Err(truncated(object.length));
         }
         let length = usize::try_from(wanted).map_err(|_| truncated(object.length))?;
-        let mut body = vec![0; length];
-        match object.file.read_exact_at(&mut body, range.start) {
-            Ok(()) => Ok(body.into()),
+        match self.buffers.filled(length, |body| object.file.read_exact_at(body, range.start)) {
+            Ok(body) => Ok(body),
             // Something cut the file short since it was opened.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(truncated(object.file.metadata()?.len())),
             Err(e) => Err(e.into()),
