@@ -10,6 +10,7 @@ use crate::{
     auth::TokenKeys,
     config::Endpoint,
     fetch::Fetch,
+    figures::Figures,
     http::{Caches, NarInfos},
     ingest::Ingest,
     journal::Journal,
@@ -38,6 +39,8 @@ pub struct Parts {
     pub tokens: TokenKeys,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// What the index holds altogether.
+    pub figures: Arc<Figures>,
     /// Which paths were used.
     pub usage: Usage,
     /// The metrics, to be shown.

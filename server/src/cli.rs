@@ -9,6 +9,7 @@ mod failure;
 mod fsck;
 mod migrate;
 mod serve;
+mod stats;
 mod token;
 
 use std::{
@@ -74,6 +75,8 @@ enum Verb {
     Cache(cache::CacheVerb),
     /// Compare what is stored with what the index says, and mend it
     Fsck(fsck::FsckArgs),
+    /// Tell how much there is
+    Stats(stats::StatsArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -219,6 +222,7 @@ where
         Verb::MakeToken(args) => token::make_token(args, &context, output),
         Verb::Cache(verb) => cache::run(verb, &context, output),
         Verb::Fsck(args) => fsck::run(&args, &context, output),
+        Verb::Stats(args) => stats::run(&args, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();
             clap_complete::generate(shell, &mut command, name, output.data);

@@ -14,6 +14,7 @@ mod push;
 mod put;
 mod range;
 mod response;
+mod stats;
 mod substituter;
 mod target;
 
@@ -54,6 +55,8 @@ pub fn router(app: App) -> Router {
         // For our own client.
         .route("/_flywheel/v1/caches/{cache}/push", get(push::parameters).post(push::push))
         .route("/_flywheel/v1/caches/{cache}/missing-chunks", post(push::missing_chunks))
+        // For whoever looks after caches.
+        .route("/_flywheel/v1/stats", get(stats::stats))
         // For Nix: `/{cache}/…`, and the default cache at the root.
         .fallback(substituter::serve)
         .method_not_allowed_fallback(substituter::method_not_allowed)

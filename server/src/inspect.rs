@@ -1,6 +1,6 @@
 //! Proof, repair and insight: whether what is stored is what the index says, and how much of it there is.
 //!
-//! [`fsck`] looks at everything once, on demand; the [`scrub`] does so all the time, slowly, inside the server. Both look through
+//! [`stats`] says how much there is. [`fsck`] looks at everything once, on demand; the [`scrub`] does so all the time, slowly, inside the server. Both look through
 //! the same [`Inspector`], and both act as reading does: a damaged chunk is taken out of deduplication and a NAR that has one is
 //! quarantined, so that pushing it again heals it. What a look finds counts only if a second look finds it too: a collection may
 //! have taken the thing away meanwhile, and a read may go wrong on its way.
@@ -13,10 +13,14 @@ mod id_set;
 mod mark;
 mod nar;
 mod orphans;
+mod pace;
 mod pack;
 mod paths;
 pub mod repair;
 mod report;
+pub mod scrub;
+pub mod stats;
+mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +28,8 @@ use database::{ChunkId, ChunkLocation, Database};
 use storage::Storage;
 
 use crate::journal::Journal;
+
+use pace::Pace;
 
 pub use finding::{Finding, Weight};
 pub use id_set::IdSet;
@@ -61,6 +67,7 @@ pub struct Inspector {
     journal: Arc<Journal>,
     database: Arc<dyn Database>,
     depth: Depth,
+    pace: Pace,
     /// Chunks that were found damaged, whether the index has been told or not.
     damaged: Mutex<IdSet>,
 }
@@ -69,7 +76,14 @@ impl Inspector {
     /// Looks at the storage of `journal` by what `database` knows.
     #[must_use]
     pub fn new(journal: Arc<Journal>, database: Arc<dyn Database>, depth: Depth) -> Self {
-        Self { journal, database, depth, damaged: Mutex::default() }
+        Self { journal, database, depth, pace: Pace::unlimited(), damaged: Mutex::default() }
+    }
+
+    /// The same, reading no more than so many bytes a second on the average.
+    #[must_use]
+    pub fn at_most(mut self, bytes_per_second: u64) -> Self {
+        self.pace = Pace::of(bytes_per_second);
+        self
     }
 
     fn storage(&self) -> &dyn Storage {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod encode;
 pub mod fetch;
+pub mod figures;
 pub mod http;
 pub mod ingest;
 pub mod inspect;

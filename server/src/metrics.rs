@@ -27,6 +27,21 @@ pub const DAMAGED_CHUNKS: &str = "flywheel_damaged_chunks_total";
 pub const PUSHED_NAR_BYTES: &str = "flywheel_pushed_nar_bytes_total";
 /// Paths that were pushed with another NAR than the cache has, by cache.
 pub const DIVERGENT_PUSHES: &str = "flywheel_divergent_pushes_total";
+/// How old the figures of the index are that the gauges show, in seconds.
+pub const FIGURES_AGE: &str = "flywheel_figures_age_seconds";
+/// Bytes that the scrub has read.
+pub const SCRUBBED_BYTES: &str = "flywheel_scrubbed_bytes_total";
+/// What the scrub found broken, by kind.
+pub const SCRUB_FINDINGS: &str = "flywheel_scrub_findings_total";
+/// Steps of the scrub that failed because the storage or the index did.
+pub const SCRUB_FAILURES: &str = "flywheel_scrub_failures_total";
+/// When the last whole round of the scrub ended, on whatever replica, in seconds since 1970.
+pub const SCRUB_LAST_END: &str = "flywheel_scrub_last_end_timestamp_seconds";
+/// Requests that took longer than [`SLOW`], by path.
+pub const SLOW_REQUESTS: &str = "flywheel_slow_requests_total";
+
+/// A request that takes longer until its answer begins is told in the log.
+pub const SLOW: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
@@ -60,5 +75,19 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(DAMAGED_CHUNKS, "Chunks whose stored bytes were found damaged");
     describe_counter!(PUSHED_NAR_BYTES, Unit::Bytes, "Bytes of the NARs that were pushed");
     describe_counter!(DIVERGENT_PUSHES, "Paths that were pushed with another NAR than the cache has, by cache");
+    describe_gauge!(FIGURES_AGE, Unit::Seconds, "How old the figures of the index are that the gauges show");
+    describe_counter!(SCRUBBED_BYTES, Unit::Bytes, "Bytes that the scrub has read");
+    describe_counter!(SCRUB_FINDINGS, "What the scrub found broken, by kind");
+    describe_counter!(SCRUB_FAILURES, "Steps of the scrub that failed because the storage or the index did");
+    describe_gauge!(
+        SCRUB_LAST_END,
+        Unit::Seconds,
+        "When the last whole round of the scrub ended, in seconds since 1970"
+    );
+    describe_counter!(SLOW_REQUESTS, "Requests whose answer took more than 10 seconds to begin, by path");
+    // Counters that alerts watch are there from the start: an increase from nothing is none.
+    for name in [DAMAGED_CHUNKS, SCRUBBED_BYTES, SCRUB_FAILURES] {
+        metrics::counter!(name).absolute(0);
+    }
     Ok(handle)
 }

@@ -17,6 +17,7 @@ use crate::{
     fetch::Fetch,
     http,
     ingest::{Ingest, Limits},
+    inspect::{scrub::Scrub, stats::Taking},
     journal::{Journal, Seal},
     lifecycle::{Signals, notify_ready, notify_stopping},
     metrics,
@@ -52,6 +53,10 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     tracker: TaskTracker,
+    /// Looks through the storage meanwhile, if it is to.
+    scrub: Option<Scrub>,
+    /// Takes the statistics now and then, if it is to.
+    taking: Option<Taking>,
 }
 
 /// Serves until a signal comes; then ends what is in flight, and at the second signal or after [`DRAIN`] stops at once.
@@ -116,16 +121,21 @@ impl Server {
             caches: http::kept_caches(),
             narinfos: http::kept_narinfos(config.flywheel.narinfo_cache_size.0),
             ingest,
-            journal,
+            journal: Arc::clone(&journal),
             tokens,
             clock,
+            figures: Arc::default(),
             usage: Usage::default(),
             metrics,
             settings: settings(config),
         });
+        let scrub =
+            config.flywheel.inspection.scrub().map(|options| Scrub::new(journal, Arc::clone(&app.database), options));
+        let taking = config.flywheel.inspection.stats_every();
+        let taking = taking.map(|every| Taking::new(Arc::clone(&app.database), Arc::clone(&app.clock), every));
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-        Ok(Self { app, listener, tracker })
+        Ok(Self { app, listener, tracker, scrub, taking })
     }
 
     /// Where it listens: the port, too, if it was to choose one.
@@ -149,7 +159,9 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, listener, tracker } = self;
+        let Self { app, listener, tracker, scrub, taking } = self;
+        let taking = taking.map(|taking| tokio::spawn(taking.run(soft.clone())));
+        let scrubbing = scrub.map(|scrub| tokio::spawn(scrub.run(soft.clone())));
         let usage = write_usage(app.clone(), soft.clone());
         let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Peer>();
         let serving =
@@ -159,6 +171,9 @@ impl Server {
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
         }
         usage.await?;
+        for chore in scrubbing.into_iter().chain(taking) {
+            chore.await?;
+        }
         // What was used while requests ended.
         flush_usage(&app).await;
         tracker.close();

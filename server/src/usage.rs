@@ -1,28 +1,45 @@
 //! Which paths were used: gathered in memory, written in batches.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
-use database::{CacheId, Database};
+use database::{CacheId, Database, Traffic};
 use formats::StorePathHash;
 use protocol::Timestamp;
 
 /// Beyond this many paths, further ones wait for the next batch: memory is bounded, and a lost note only ages a path a little.
 const MAX_WAITING: usize = 100_000;
 
-/// The paths that were used since they were last written down.
+/// The paths that were used since they were last written down, and how often each cache had what was asked for.
 #[derive(Debug, Default)]
-pub struct Usage(Mutex<HashSet<(CacheId, StorePathHash)>>);
+pub struct Usage(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    paths: HashSet<(CacheId, StorePathHash)>,
+    /// Hits and misses.
+    traffic: HashMap<CacheId, (u64, u64)>,
+}
+
+/// The seconds of a day.
+const DAY: i64 = 86_400;
 
 impl Usage {
     /// Notes that a path was used.
     pub fn note(&self, cache: CacheId, hash: StorePathHash) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < MAX_WAITING {
-            waiting.insert((cache, hash));
+        waiting.traffic.entry(cache).or_default().0 += 1;
+        if waiting.paths.len() < MAX_WAITING {
+            waiting.paths.insert((cache, hash));
         }
+    }
+
+    /// Notes that a path was asked for that the cache does not show.
+    pub fn note_miss(&self, cache: CacheId) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.traffic.entry(cache).or_default().1 += 1;
     }
 
     /// Writes down what was noted.
@@ -31,7 +48,10 @@ impl Usage {
     /// If the index fails; the notes are lost then, which does no harm.
     pub async fn flush(&self, database: &dyn Database, now: Timestamp) -> database::Result<()> {
         let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let noted: Vec<_> = noted.into_iter().collect();
+        let day = now.0.div_euclid(DAY);
+        let traffic = noted.traffic.into_iter().map(|(cache, (hits, misses))| Traffic { cache, day, hits, misses });
+        let (traffic, noted): (Vec<_>, Vec<_>) = (traffic.collect(), noted.paths.into_iter().collect());
+        database.add_traffic(&traffic).await?;
         for batch in noted.chunks(1000) {
             database.touch_paths(batch, now).await?;
         }

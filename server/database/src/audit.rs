@@ -54,6 +54,12 @@ acts! {
     TokenRevoke = "token.revoke",
     /// An identity was exchanged for a token.
     TokenExchange = "token.exchange",
+    /// The scrub found damage, and hid what cannot be served.
+    ScrubFind = "scrub.find",
+    /// Somebody had the store looked through, and hid what cannot be served.
+    FsckMark = "fsck.mark",
+    /// Somebody had the store mended.
+    FsckRepair = "fsck.repair",
 }
 
 /// How an act ended.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ByteSize, Limits, Signing};
+use super::{ByteSize, Inspection, Limits, Signing};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +24,8 @@ pub struct Flywheel {
     pub log_format: LogFormat,
     /// How many bytes of narinfos are kept in memory.
     pub narinfo_cache_size: ByteSize,
+    /// `[flywheel.inspection]`
+    pub inspection: Inspection,
     /// `[flywheel.limits]`
     pub limits: Limits,
 }
@@ -49,6 +51,7 @@ pub(super) struct FlywheelFile {
     default_cache: Option<CacheName>,
     log_format: LogFormat,
     narinfo_cache_size: ByteSize,
+    inspection: Inspection,
     limits: Limits,
 }
 
@@ -60,6 +63,7 @@ impl Default for FlywheelFile {
             default_cache: "main".parse().ok(),
             log_format: LogFormat::default(),
             narinfo_cache_size: ByteSize(32 << 20),
+            inspection: Inspection::default(),
             limits: Limits::default(),
         }
     }
@@ -78,6 +82,7 @@ impl FlywheelFile {
             default_cache: self.default_cache,
             log_format: log_format.unwrap_or(self.log_format),
             narinfo_cache_size: self.narinfo_cache_size,
+            inspection: self.inspection,
             limits: self.limits,
         }
     }

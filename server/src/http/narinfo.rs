@@ -51,6 +51,7 @@ pub(super) async fn get(
     let found = app.narinfos.get(&*app.database, (cache.id, hash), async |_| look_up(app, cache, &hash).await).await?;
     let Some(Rendered { body, etag }) = found else {
         counter!(names::CACHE_MISSES, "cache" => cache.name.to_string()).increment(1);
+        app.usage.note_miss(cache.id);
         return Err(ApiError::no_such_object());
     };
     counter!(names::CACHE_HITS, "cache" => cache.name.to_string()).increment(1);

@@ -43,9 +43,13 @@ pub(super) async fn observe(State(_): State<App>, request: Request, next: Next) 
         ("cache", cache),
     ];
     counter!(names::HTTP_REQUESTS, &labels).increment(1);
-    histogram!(names::HTTP_REQUEST_DURATION, "path" => route).record(elapsed.as_secs_f64());
+    histogram!(names::HTTP_REQUEST_DURATION, "path" => route.clone()).record(elapsed.as_secs_f64());
     let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(target: "http", method = %method, path, status, duration_ms, "request");
+    if elapsed > names::SLOW {
+        counter!(names::SLOW_REQUESTS, "path" => route).increment(1);
+        tracing::warn!(method = %method, path, status, duration_ms, "a slow request");
+    }
     response
 }
 

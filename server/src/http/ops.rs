@@ -29,13 +29,17 @@ pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, ApiErr
 
 /// The metrics, in Prometheus's text format.
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let totals = app.database.totals().await?;
+    let (totals, age) = app.figures.totals(&app.database).await?;
+    let scrub = app.database.scrub_progress().await?;
+    let quarantined = app.database.quarantined_nars().await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
     gauge(names::STORAGE_BYTES, totals.stored_bytes);
     gauge(names::PATHS, totals.paths);
     gauge(names::NAR_BYTES, totals.nar_bytes);
-    gauge(names::QUARANTINED_NARS, totals.quarantined);
+    gauge(names::QUARANTINED_NARS, quarantined);
+    gauge(names::FIGURES_AGE, age.as_secs());
+    gauge(names::SCRUB_LAST_END, u64::try_from(scrub.ended_at).unwrap_or(0));
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Ok((StatusCode::OK, content_type, app.metrics.render()).into_response())
 }

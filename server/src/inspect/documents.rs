@@ -13,7 +13,7 @@ impl Inspector {
         &self,
         cache: &Cache,
         examined: &mut Examined,
-        found: &mut dyn FnMut(Finding),
+        found: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<(), InspectError> {
         let mut after: Option<(DocumentKind, String)> = None;
         loop {

@@ -77,6 +77,7 @@ impl Inspector {
     /// The bytes of neighbours; `None` if the pack does not have them.
     async fn read(&self, pack: PackName, group: &[Piece]) -> Result<Option<Bytes>, InspectError> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(Some(Bytes::new())) };
+        self.pace.take(last.end() - first.offset).await;
         match self.storage().read(&pack::key(pack), first.offset..last.end()).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if is_damage(&error) => Ok(None),

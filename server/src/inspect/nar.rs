@@ -106,6 +106,7 @@ impl Inspector {
         let locations: Vec<_> = chunks.iter().map(|chunk| chunk.location).collect();
         let mut reading = Reading::new(self.depth);
         for extent in extents(&locations) {
+            self.pace.take(extent.range().end - extent.range().start).await;
             let bytes = match self.storage().read(&pack::key(extent.pack), extent.range()).await {
                 Ok(bytes) => bytes,
                 Err(error) if is_damage(&error) => {

@@ -17,7 +17,7 @@ impl Inspector {
     /// Packs in the storage that the index does not have now; and objects among them that are no packs.
     pub(super) async fn unknown_packs(
         &self,
-        found: &mut dyn FnMut(Finding),
+        found: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<BTreeMap<PackName, u64>, InspectError> {
         let (mut unknown, mut has_any) = (BTreeMap::new(), false);
         let mut pages = self.storage().list("packs/").try_chunks(PAGE);
@@ -46,7 +46,7 @@ impl Inspector {
     pub(super) async fn still_unknown(
         &self,
         unknown: BTreeMap<PackName, u64>,
-        found: &mut dyn FnMut(Finding),
+        found: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<(), InspectError> {
         let names: Vec<PackName> = unknown.keys().copied().collect();
         for batch in names.chunks(PAGE) {
@@ -66,7 +66,7 @@ impl Inspector {
     pub(super) async fn record_objects(
         &self,
         examined: &mut Examined,
-        found: &mut dyn FnMut(Finding),
+        found: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<(), InspectError> {
         let mut objects = self.storage().list("records/");
         while let Some((key, size)) = objects.try_next().await? {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use database::{ChunkLocation, ChunkRow, NewChunk, PackRow};
+use futures::StreamExt;
 
 use super::{Finding, InspectError, Inspector, frames::Piece};
 use crate::{
@@ -44,6 +45,10 @@ impl Inspector {
         let mut look = PackLook::default();
         let rows = self.database.list_pack_chunks(row.id).await?;
         let Some(found) = self.storage().size(&key).await? else {
+            // A disk that is not mounted has nothing at all: that is no damage.
+            if self.storage().list("packs/").next().await.transpose()?.is_none() {
+                return Err(InspectError::NothingThere);
+            }
             // One without chunks had records of its own, which are gone.
             let is_known = !rows.is_empty() && rows.iter().all(|row| row.is_damaged);
             look.findings.push(if is_known {

@@ -20,7 +20,7 @@ impl Inspector {
         &self,
         cache: &Cache,
         examined: &mut Examined,
-        found: &mut dyn FnMut(Finding),
+        found: &mut (dyn FnMut(Finding) + Send),
     ) -> Result<(), InspectError> {
         let mut open: HashSet<StorePathHash> = HashSet::new();
         let mut after = None;

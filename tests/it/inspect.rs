@@ -1,0 +1,5 @@
+//! Damaged stores: what `fsck` says of each kind of damage, and how each is mended.
+
+mod fixtures;
+mod flips;
+mod store;
