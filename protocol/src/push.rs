@@ -11,10 +11,19 @@
 //! message  = kind (1 byte), length (varint), payload
 //! path     = kind 1: length of JSON (varint), UploadPathNarInfo as JSON, manifest, bitmap of the chunks that are sent
 //! chunk    = kind 2: BLAKE3 (32 bytes), size (varint), one zstd frame that says its size
+//! opening  = kind 3: UploadPathNarInfo as JSON
+//! part     = kind 4: manifest, bitmap of the chunks that are sent
+//! closing  = kind 5: nothing
+//! withdraw = kind 6: nothing
 //! ```
 //!
-//! After a path come those of its chunks that are sent, in the order of its manifest. A chunk that occurs again, in the same path or
-//! in a later one of the stream, is not sent again. A chunk in front of any path is stored, and waits for a path in a later stream.
+//! A manifest has its length in front of it (varint). After a path come those of its chunks that are sent, in the order of its
+//! manifest. A chunk that occurs again, in the same path or in a later one of the stream, is not sent again. A chunk in front of any
+//! path is stored, and waits for a path in a later stream.
+//!
+//! Whoever does not want to hold a whole path before the first chunk goes out sends it in parts: an opening, then parts, each
+//! with those of its chunks that are sent behind it, then the closing. Or a withdrawal: the path does not come, there is no result,
+//! and what came of it counts as chunks in front of a path.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -36,8 +45,15 @@ pub const MAX_CHUNK_SIZE: u32 = 16 << 20;
 /// The largest payload of a chunk: a chunk of [`MAX_CHUNK_SIZE`] that does not compress.
 pub const MAX_CHUNK_BYTES: usize = (16 << 20) + (128 << 10);
 
+/// The most chunks that a path has, in however many parts.
+pub const MAX_PATH_CHUNKS: usize = (MAX_PATH_BYTES - (1 << 20)) / 37;
+
 const PATH: u8 = 1;
 const CHUNK: u8 = 2;
+const OPENING: u8 = 3;
+const PART: u8 = 4;
+const CLOSING: u8 = 5;
+const WITHDRAWAL: u8 = 6;
 
 /// What a client has to know before it pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +75,14 @@ pub enum Message {
     Path(Box<PathMessage>),
     /// A chunk.
     Chunk(ChunkMessage),
+    /// A path that is pushed in parts.
+    Opening(Box<UploadPathNarInfo>),
+    /// The next part of the path that was opened last.
+    Part(PartMessage),
+    /// It has no more parts.
+    Closing,
+    /// It does not come.
+    Withdrawal,
 }
 
 /// A path that is pushed.
@@ -67,6 +91,15 @@ pub struct PathMessage {
     /// Its metadata.
     pub info: UploadPathNarInfo,
     /// The chunks of its NAR.
+    pub manifest: Manifest,
+    /// Which of them follow, by position in the manifest.
+    pub sent: Bitmap,
+}
+
+/// A part of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartMessage {
+    /// The next chunks of its NAR.
     pub manifest: Manifest,
     /// Which of them follow, by position in the manifest.
     pub sent: Bitmap,
@@ -182,35 +215,89 @@ impl PathMessage {
     /// The message as it goes over the wire.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let json = serde_json::to_vec(&self.info).unwrap_or_default();
+        let json = json(&self.info);
         let mut payload = Vec::new();
         write_varint(&mut payload, json.len() as u64);
         payload.extend_from_slice(&json);
-        let manifest = self.manifest.encode();
-        write_varint(&mut payload, manifest.len() as u64);
-        payload.extend_from_slice(&manifest);
-        payload.extend_from_slice(self.sent.as_bytes());
-        let mut out = vec![PATH];
-        write_varint(&mut out, payload.len() as u64);
-        out.extend_from_slice(&payload);
-        out
+        write_chunks(&mut payload, &self.manifest, &self.sent);
+        message(PATH, &payload)
     }
 
     fn decode(payload: &[u8]) -> Result<Self, StreamError> {
-        let cut = || StreamError::Malformed("a path is cut off".to_owned());
         let mut input = payload;
-        let mut part = || {
-            let length = read_varint(&mut input).and_then(|n| usize::try_from(n).ok())?;
-            let (part, rest) = input.split_at_checked(length)?;
-            input = rest;
-            Some(part)
-        };
-        let (json, manifest) = part().zip(part()).ok_or_else(cut)?;
-        let info = serde_json::from_slice(json).map_err(|error| StreamError::Malformed(error.to_string()))?;
-        let manifest = Manifest::decode(manifest).map_err(|error| StreamError::Malformed(error.to_string()))?;
-        let sent = Bitmap::from_bytes(input.to_vec(), manifest.0.len()).ok_or_else(cut)?;
+        let info = parse_info(part_of(&mut input)?)?;
+        let (manifest, sent) = parse_chunks(input)?;
         Ok(Self { info, manifest, sent })
     }
+}
+
+impl PartMessage {
+    /// The message as it goes over the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        write_chunks(&mut payload, &self.manifest, &self.sent);
+        message(PART, &payload)
+    }
+}
+
+/// The message that opens a path in parts.
+#[must_use]
+pub fn encode_opening(info: &UploadPathNarInfo) -> Vec<u8> {
+    message(OPENING, &json(info))
+}
+
+/// The message that closes it.
+#[must_use]
+pub fn encode_closing() -> Vec<u8> {
+    message(CLOSING, &[])
+}
+
+/// The message that withdraws it.
+#[must_use]
+pub fn encode_withdrawal() -> Vec<u8> {
+    message(WITHDRAWAL, &[])
+}
+
+fn message(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![kind];
+    write_varint(&mut out, payload.len() as u64);
+    out.extend_from_slice(payload);
+    out
+}
+
+fn json(info: &UploadPathNarInfo) -> Vec<u8> {
+    serde_json::to_vec(info).unwrap_or_default()
+}
+
+fn write_chunks(payload: &mut Vec<u8>, manifest: &Manifest, sent: &Bitmap) {
+    let manifest = manifest.encode();
+    write_varint(payload, manifest.len() as u64);
+    payload.extend_from_slice(&manifest);
+    payload.extend_from_slice(sent.as_bytes());
+}
+
+fn parse_info(json: &[u8]) -> Result<UploadPathNarInfo, StreamError> {
+    serde_json::from_slice(json).map_err(|error| StreamError::Malformed(error.to_string()))
+}
+
+fn parse_chunks(mut input: &[u8]) -> Result<(Manifest, Bitmap), StreamError> {
+    let manifest = part_of(&mut input)?;
+    let manifest = Manifest::decode(manifest).map_err(|error| StreamError::Malformed(error.to_string()))?;
+    let sent = Bitmap::from_bytes(input.to_vec(), manifest.0.len()).ok_or_else(cut_off)?;
+    Ok((manifest, sent))
+}
+
+/// Takes something that has its length in front of it.
+fn part_of<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], StreamError> {
+    let length = read_varint(input).and_then(|n| usize::try_from(n).ok()).ok_or_else(cut_off)?;
+    let (part, rest) = input.split_at_checked(length).ok_or_else(cut_off)?;
+    *input = rest;
+    Ok(part)
+}
+
+fn cut_off() -> StreamError {
+    StreamError::Malformed("a path is cut off".to_owned())
 }
 
 impl ChunkMessage {
@@ -269,8 +356,9 @@ impl StreamReader {
         }
         let Some((&kind, mut rest)) = self.buffer.split_first() else { return Ok(None) };
         let limit = match kind {
-            PATH => MAX_PATH_BYTES,
+            PATH | OPENING | PART => MAX_PATH_BYTES,
             CHUNK => MAX_CHUNK_BYTES,
+            CLOSING | WITHDRAWAL => 0,
             kind => return Err(StreamError::Kind(kind)),
         };
         let Some(length) = read_varint(&mut rest) else {
@@ -285,6 +373,13 @@ impl StreamReader {
         let payload = self.buffer.split_to(size).freeze();
         Ok(Some(match kind {
             PATH => Message::Path(Box::new(PathMessage::decode(&payload)?)),
+            OPENING => Message::Opening(Box::new(parse_info(&payload)?)),
+            PART => {
+                let (manifest, sent) = parse_chunks(&payload)?;
+                Message::Part(PartMessage { manifest, sent })
+            }
+            CLOSING => Message::Closing,
+            WITHDRAWAL => Message::Withdrawal,
             _ => Message::Chunk(ChunkMessage::decode(payload)?),
         }))
     }

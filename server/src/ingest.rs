@@ -150,6 +150,8 @@ pub struct Ingest {
     /// Whether a NAR that is there already must still be sent, to prove that the sender has it.
     proof_of_possession: bool,
     permits: Arc<Semaphore>,
+    /// Room for the frames that streams of native push keep at hand, in bytes.
+    recent: Arc<Semaphore>,
     /// One upload of a NAR at a time: the second finds it there.
     nars: Mutex<HashMap<NarHash, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -166,7 +168,8 @@ impl Ingest {
         proof_of_possession: bool,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_concurrent_uploads.max(1)));
-        Self { store, database, clock, sizes, limits, proof_of_possession, permits, nars: Mutex::default() }
+        let recent = Arc::new(Semaphore::new(native::RECENT_BYTES));
+        Self { store, database, clock, sizes, limits, proof_of_possession, permits, recent, nars: Mutex::default() }
     }
 
     /// The limits on what comes in.

@@ -6,6 +6,7 @@
 
 mod batch;
 mod committer;
+mod decompressor;
 mod digest;
 mod frame;
 mod lane;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub use batch::{Place, Placed, RawChunk};
 pub use committer::Records;
+pub use decompressor::Decompressor;
 pub use digest::{File, FileDigest};
 pub use frame::{Compressor, Frame, FrameError, decompress, decompress_frame};
 pub use lane::Lane;
@@ -89,6 +91,7 @@ pub struct ChunkStore {
     journal: Arc<Journal>,
     database: Arc<dyn Database>,
     compressor: Arc<Compressor>,
+    decompressor: Arc<Decompressor>,
     in_flight: Arc<InFlight>,
     commits: mpsc::Sender<CommitRequest>,
     /// One permit for each processor: compressing more at a time takes memory and saves no time.
@@ -106,6 +109,7 @@ impl ChunkStore {
             journal,
             database,
             compressor,
+            decompressor: Arc::default(),
             in_flight: Arc::default(),
             commits,
             processors: Semaphore::new(processors()),
@@ -116,6 +120,31 @@ impl ChunkStore {
     #[must_use]
     pub fn lane(self: &Arc<Self>, cache: CacheId) -> Arc<Lane> {
         Lane::new(Arc::clone(self), cache)
+    }
+
+    /// What undoes compression that was done elsewhere.
+    #[must_use]
+    pub fn decompressor(&self) -> &Arc<Decompressor> {
+        &self.decompressor
+    }
+
+    /// Waits until none of these chunks is under way to the index any more, whether it arrived there or not.
+    pub(crate) async fn settled(&self, hashes: &[ChunkHash]) {
+        for ticket in self.in_flight.tickets(hashes) {
+            ticket.ended().await;
+        }
+    }
+
+    /// Waits for those of these chunks that are being pushed to `cache` at this moment, hurrying whoever has them: an attempt that
+    /// was cut off may still be putting away what the next one asks about. Tells whether there were any.
+    pub(crate) async fn hurried(&self, cache: CacheId, hashes: &[ChunkHash]) -> bool {
+        let tickets: Vec<_> =
+            self.in_flight.tickets(hashes).into_iter().filter(|ticket| ticket.is_for(cache)).collect();
+        for ticket in &tickets {
+            // If it fails, the chunk is missing.
+            let _ = ticket.settled().await;
+        }
+        !tickets.is_empty()
     }
 
     /// Makes `records` visible, together with the frames that go with them, and says what became of each path.

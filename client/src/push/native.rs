@@ -1,16 +1,16 @@
 //! Native push: only the chunks that the cache has never seen, many paths in one request.
 //!
 //! Data runs in one line. A reader cuts the NARs of many paths into chunks, batch by batch ([`cutting`]); each batch is asked about
-//! ([`asking`]), and a path that was too large to be held is read once more for what is missing of it ([`rereading`]); that is
-//! compressed on all cores ([`packing`]) and goes out, in order, in as few requests as the limits allow ([`sending`]). What all of them know of a path is in the [`ledger`]; the [`window`] bounds what they hold. If anything
-//! breaks, the next round begins anew with what is not in the cache yet ([`rounds`]).
+//! ([`asking`]); what is missing is compressed on all cores ([`packing`]) and goes out, in order, in as few requests as the limits
+//! allow ([`sending`]). A path that is larger than a batch goes out in parts while it is read. What all of them know of a path is in
+//! the [`ledger`]; the [`window`] bounds what they hold. If anything breaks, the next round begins anew with what is not in the cache
+//! yet ([`rounds`]).
 
 mod asking;
 mod cutting;
 mod ledger;
 mod packing;
 mod pumping;
-mod rereading;
 mod rounds;
 mod sending;
 mod survey;
@@ -25,7 +25,6 @@ use protocol::{ErrorCode, push::PushParameters};
 
 use super::upload::Uploader;
 use crate::api::ApiError;
-use cutting::Limits;
 
 pub(super) use rounds::push;
 pub use survey::Survey;
@@ -86,14 +85,18 @@ pub struct Transfer {
     pub chunks_sent: u64,
 }
 
+/// What a chunk takes on the wire beside its contents, at most: kind, length, digest and size of the message, what zstd adds to a
+/// small frame, and its place in a manifest.
+const MESSAGE_BYTES: usize = 256;
+/// What the metadata of a path take, as far as room is made for them in advance.
+const MAX_INFO_BYTES: u64 = 4 << 10;
+
 /// What the stages of one push share.
 #[derive(Clone)]
 struct Context {
     uploader: Arc<Uploader>,
     parameters: PushParameters,
     tuning: Tuning,
-    /// Whether something went wrong before, so that nothing is promised that takes long to find.
-    cautious: bool,
 }
 
 impl Context {
@@ -103,8 +106,17 @@ impl Context {
         asked.min(self.parameters.max_stream_bytes).max(1)
     }
 
-    fn limits(&self) -> Limits {
-        Limits::within(self.tuning.window_bytes)
+    /// Whether a path of this size fits into one request, whatever of it is new.
+    fn fits_in_one(&self, nar_size: u64) -> bool {
+        self.most_on_the_wire(nar_size) + MAX_INFO_BYTES < self.max_request_bytes()
+    }
+
+    /// No more bytes than that follow the opening of a path.
+    fn most_on_the_wire(&self, nar_size: u64) -> u64 {
+        // Every small chunk has a large one, or enough small files, beside it.
+        let chunks = 2 * (nar_size / self.parameters.chunking.min_size().max(1) as u64 + 1);
+        let frames = usize::try_from(nar_size).map_or(0, zstd::zstd_safe::compress_bound);
+        (frames as u64).max(nar_size) + chunks * MESSAGE_BYTES as u64
     }
 
     /// Something on this machine that broke while chunks were compressed.

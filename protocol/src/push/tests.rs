@@ -35,7 +35,19 @@ fn stream() -> Vec<u8> {
         out.extend_from_slice(&chunk(length).frame);
     }
     out.extend(path().encode());
+    out.extend(encode_opening(&path().info));
+    out.extend(part().encode());
+    out.extend(chunk(3).encode_head());
+    out.extend_from_slice(&chunk(3).frame);
+    out.extend(encode_closing());
+    out.extend(encode_opening(&path().info));
+    out.extend(encode_withdrawal());
     out
+}
+
+fn part() -> PartMessage {
+    let PathMessage { manifest, sent, .. } = path();
+    PartMessage { manifest, sent }
 }
 
 fn read(stream: &[u8], step: usize) -> Result<Vec<Message>, StreamError> {
@@ -55,7 +67,9 @@ fn read(stream: &[u8], step: usize) -> Result<Vec<Message>, StreamError> {
 fn messages_come_back_however_they_arrive() {
     let mut expected = vec![Message::Path(Box::new(path()))];
     expected.extend([0, 1, 200, 70_000].map(|n| Message::Chunk(chunk(n))));
-    expected.push(Message::Path(Box::new(path())));
+    let opening = || Message::Opening(Box::new(path().info));
+    expected.extend([Message::Path(Box::new(path())), opening(), Message::Part(part()), Message::Chunk(chunk(3))]);
+    expected.extend([Message::Closing, opening(), Message::Withdrawal]);
     for step in [1, 2, 7, 1000, 1 << 20] {
         assert_eq!(read(&stream(), step).unwrap(), expected, "{step}");
     }
@@ -70,6 +84,7 @@ fn streams_that_make_no_sense_are_refused() {
         read(b"FLYPUSH1\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 30),
         Err(StreamError::TooLarge(u64::MAX))
     );
+    assert_eq!(read(b"FLYPUSH1\x05\x01x", 20), Err(StreamError::TooLarge(1)));
     let bomb = ChunkMessage { size: MAX_CHUNK_SIZE + 1, ..chunk(50) };
     let bomb = [&MAGIC[..], &bomb.encode_head(), &bomb.frame].concat();
     assert_eq!(read(&bomb, 64), Err(StreamError::TooLarge(u64::from(MAX_CHUNK_SIZE) + 1)));

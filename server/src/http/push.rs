@@ -68,7 +68,12 @@ pub(super) async fn missing_chunks(
     let readable = readable(&app, &caller, &cache).await?;
     let mut missing = Vec::with_capacity(hashes.len());
     for batch in hashes.chunks(1000) {
-        let found = app.database.find_visible_chunks(&readable, batch).await?;
+        let mut found = app.database.find_visible_chunks(&readable, batch).await?;
+        let lacking = batch.iter().zip(&found).filter(|(_, chunk)| chunk.is_none());
+        let lacking: Vec<ChunkHash> = lacking.map(|(hash, _)| *hash).collect();
+        if app.ingest.hurried(&cache, &lacking).await {
+            found = app.database.find_visible_chunks(&readable, batch).await?;
+        }
         missing.extend(found.into_iter().map(|chunk| chunk.is_none()));
     }
     let bitmap: Bitmap = missing.into_iter().collect();

@@ -1,40 +1,40 @@
 //! Native push: a stream of paths and of those of their chunks that the cache has never seen.
 //!
 //! Chunks come compressed and are stored as they came, after each was decompressed and matched with its name. The chunks that were
-//! not sent are read back, so that of every path the whole NAR has been parsed and hashed here, whoever had it before. The stream is
-//! worked on in batches of some 2 MiB that may hold part of a path or many: look up, decompress, verify, store; then whatever paths
-//! are complete are committed together.
+//! not sent are read back, so that of every path the whole NAR has been parsed and hashed here, whoever had it before.
+//!
+//! The stream is worked on in batches of some 2 MiB that may hold part of a path or many. Each goes through the stages, one batch
+//! behind the other, so that all of them are at work at once: [`reading`] messages, [`unpacking`] what was sent, [`taking`] it into
+//! the lane and reading back the rest, [`verify`]ing the bytes of each path in order; then whatever paths are complete are
+//! committed together ([`commit`]).
 
-mod batch;
+mod commit;
+mod reading;
+mod recent;
 mod sequence;
+mod taking;
+mod unpacking;
 mod verify;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use database::{Cache, CacheId, PathOutcome as Committed};
+use database::{Cache, CacheId};
 use formats::PathInfo;
 use protocol::{
     ChunkHash, ErrorCode,
     attic::UploadPathNarInfo,
-    push::{PathOutcome, PathResult, StreamError, StreamReader},
+    push::{PathOutcome, PathResult, StreamError},
 };
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio::sync::mpsc;
 
-use super::{BodyReader, Ingest, IngestError, body, path::NewPathInfo, storing::StoredNar};
-use crate::store::{Lane, Placed, Records, StoreError};
-use sequence::{Sequencer, Step};
+use super::{BodyReader, Ingest, IngestError};
+use crate::store::Lane;
+use reading::Reading;
+use sequence::Step;
+use taking::Taking;
 use verify::Verifying;
 
-/// How much is read at once.
-const READ_BYTES: usize = 256 << 10;
-/// A batch ends when its chunks have this many bytes …
-const BATCH_BYTES: u64 = 2 << 20;
-/// … or when it has this many steps.
-const BATCH_STEPS: usize = 2048;
-/// Complete paths are committed when there are this many …
-const COMMIT_PATHS: usize = 1000;
-/// … or when their NARs have this many bytes.
-const COMMIT_BYTES: u64 = 16 << 20;
+pub(super) use recent::RECENT_BYTES;
 
 /// Parses the metadata of a path; the error is what its pusher is told.
 pub type ParseInfo = dyn Fn(&UploadPathNarInfo) -> Result<PathInfo, PathRefusal> + Send + Sync;
@@ -65,26 +65,11 @@ pub struct PushContext {
     pub parse: Box<ParseInfo>,
 }
 
-/// One stream being taken in.
-struct Native<'a> {
+/// What the stages of one stream share.
+struct Shared<'a> {
     ingest: &'a Ingest,
     context: PushContext,
-    results: mpsc::Sender<PathResult>,
     lane: Arc<Lane>,
-    /// Chunks that this stream has brought so far.
-    brought: HashSet<ChunkHash>,
-    /// The path that the steps are in.
-    current: Option<Verifying>,
-    /// Paths that are complete, and not committed yet.
-    complete: Vec<Complete>,
-    complete_bytes: u64,
-}
-
-/// A path whose NAR was verified.
-struct Complete {
-    store_path: String,
-    new: NewPathInfo,
-    nar: StoredNar,
 }
 
 impl Ingest {
@@ -101,128 +86,35 @@ impl Ingest {
     ) -> Result<(), IngestError> {
         let _permit = self.permit().await?;
         let lane = self.store.lane(context.cache.id);
-        let native = Native {
-            ingest: self,
-            context,
-            results,
-            lane: Arc::clone(&lane),
-            brought: HashSet::new(),
-            current: None,
-            complete: Vec::new(),
-            complete_bytes: 0,
-        };
-        let outcome = native.run(body).await;
-        if outcome.is_err() {
-            // The next attempt does not have to send again what came.
-            lane.seal().await?;
-        }
-        outcome
+        let shared = Shared { ingest: self, context, lane };
+        let outcome = shared.run(body, results).await;
+        // Also if it failed: the next attempt does not have to send again what came.
+        let sealed = shared.lane.seal().await;
+        outcome.and(sealed.map_err(IngestError::from))
+    }
+
+    /// Waits for those of these chunks that are on their way into `cache`; tells whether there were any.
+    pub async fn hurried(&self, cache: &Cache, hashes: &[ChunkHash]) -> bool {
+        !hashes.is_empty() && self.store.hurried(cache.id, hashes).await
     }
 }
 
-impl Native<'_> {
-    async fn run(mut self, body: BodyReader) -> Result<(), IngestError> {
-        let mut reader = body.into_reader();
-        let mut stream = StreamReader::default();
-        let mut sequencer = Sequencer::default();
-        let mut buffer = vec![0; READ_BYTES];
-        let mut steps = Vec::new();
-        let mut bytes = 0;
-        loop {
-            let read = reader.read(&mut buffer).await.map_err(|error| match body::inner(&error) {
-                Some(error) => IngestError::Body(error),
-                None => IngestError::Body(super::BodyError::Cut(error.to_string())),
-            })?;
-            if read == 0 {
-                break;
-            }
-            stream.push(&buffer[..read]);
-            while let Some(message) = stream.next_message()? {
-                for step in sequencer.next(message)? {
-                    bytes += step.size();
-                    steps.push(step);
-                    if bytes >= BATCH_BYTES || steps.len() >= BATCH_STEPS {
-                        self.batch(std::mem::take(&mut steps)).await?;
-                        bytes = 0;
-                    }
-                }
-            }
-        }
-        stream.finish()?;
-        sequencer.finish()?;
-        self.batch(steps).await?;
-        self.commit().await?;
-        self.lane.seal().await?;
-        Ok(())
-    }
-
-    async fn batch(&mut self, steps: Vec<Step>) -> Result<(), IngestError> {
-        let chunks = self.chunks(&steps).await?;
-        self.verify(steps, chunks).await?;
-        if self.complete.len() >= COMMIT_PATHS || self.complete_bytes >= COMMIT_BYTES {
-            self.commit().await?;
-        }
-        Ok(())
-    }
-
-    /// Makes the complete paths visible, all in one transaction, and tells what became of them.
-    async fn commit(&mut self) -> Result<(), IngestError> {
-        self.complete_bytes = 0;
-        let complete = std::mem::take(&mut self.complete);
-        if complete.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<String> = complete.iter().map(|path| path.store_path.clone()).collect();
-        let outcomes: Vec<PathOutcome> = match self.commit_all(complete).await {
-            Ok(outcomes) => outcomes,
-            Err(error @ IngestError::Store(StoreError::Stopped | StoreError::Storage(_) | StoreError::Database(_))) => {
-                return Err(error);
-            }
-            Err(error) => {
-                tracing::warn!(%error, paths = names.len(), "a batch of pushed paths was not committed");
-                let message = "The push of this path has to be repeated.".to_owned();
-                let refused = refused(ErrorCode::Unavailable, message);
-                vec![refused; names.len()]
-            }
-        };
-        for (store_path, outcome) in names.into_iter().zip(outcomes) {
-            self.tell(store_path, outcome).await;
-        }
-        Ok(())
-    }
-
-    async fn commit_all(&self, complete: Vec<Complete>) -> Result<Vec<PathOutcome>, IngestError> {
-        let store = &self.ingest.store;
-        let placed: Vec<Placed> = complete.iter().flat_map(|path| path.nar.placed()).cloned().collect();
-        let frames = store.settle(&self.lane, &placed).await?;
-        let now = self.ingest.clock.now();
-        let mut records = Records::default();
-        let mut sizes = Vec::with_capacity(complete.len());
-        let mut paths = Vec::with_capacity(complete.len());
-        for Complete { new, nar, .. } in complete {
-            let (nar, record) = nar.rows(store, &frames, now).await?;
-            sizes.push(nar.file_size);
-            paths.push((new.info.path.clone(), nar.nar_size));
-            records.nars.push((nar, record));
-            records.paths.push(self.ingest.path_record(&self.context.cache, new));
-        }
-        let outcomes = store.commit(frames, records).await?;
-        for (outcome, (path, nar_size)) in outcomes.iter().zip(&paths) {
-            Ingest::note(&self.context.cache, path, *nar_size, *outcome);
-        }
-        Ok(outcomes
-            .into_iter()
-            .zip(sizes)
-            .map(|(outcome, file_size)| match outcome {
-                Committed::Created | Committed::Merged => PathOutcome::Stored { file_size },
-                Committed::KeptOther => PathOutcome::KeptOther,
-            })
-            .collect())
-    }
-
-    /// Tells what became of a path. Whoever asked may have gone, which is no reason to leave off.
-    async fn tell(&self, store_path: String, outcome: PathOutcome) {
-        let _ = self.results.send(PathResult { store_path, outcome }).await;
+impl Shared<'_> {
+    async fn run(&self, body: BodyReader, results: mpsc::Sender<PathResult>) -> Result<(), IngestError> {
+        // One batch waits between each two stages. A stage that ends takes the others with it: those before have nobody to hand on
+        // to, those behind get no more, and end what they have.
+        let (batches, received) = mpsc::channel(1);
+        let (unpacked, to_take) = mpsc::channel(1);
+        let (taken, to_verify) = mpsc::channel(1);
+        let decompressor = Arc::clone(self.ingest.store.decompressor());
+        let (read, unpacked, taken, verified) = tokio::join!(
+            Reading::new(batches).run(body),
+            unpacking::run(decompressor, received, unpacked),
+            Taking::new(self).run(to_take, taken),
+            Verifying::new(self, results).run(to_verify),
+        );
+        // The one in the way is the reason.
+        verified.and(taken).and(unpacked).and(read)
     }
 }
 

@@ -134,19 +134,18 @@ impl StoredNar {
         let all: Vec<Placed> = self.placed().cloned().collect();
         let frames = self.store.settle(&self.lane, &all).await?;
         let store = Arc::clone(&self.store);
-        let (nar, record) = self.rows(&store, &frames, now).await?;
+        let pointers = store.pointers(&all, &frames).await?;
+        let (nar, record) = self.rows(&store, pointers, now).await?;
         Ok((frames, nar, record))
     }
 
-    /// The rows of a NAR whose chunks are all in the index or among `frames`.
+    /// The rows of a NAR whose chunks, and those of its listing, are at `pointers`.
     pub(super) async fn rows(
         self,
         store: &ChunkStore,
-        frames: &[Frame],
+        mut pointers: Vec<ChunkPointer>,
         now: Timestamp,
     ) -> Result<(NewNar, NarRecord), IngestError> {
-        let all: Vec<Placed> = self.placed().cloned().collect();
-        let mut pointers = store.pointers(&all, frames).await?;
         let listing = self.listing.as_ref().map(|_| pointers.split_off(self.chunks.len()));
         let File { hash: file_hash, size: file_size, checks } = match self.digest.finish() {
             Some(file) => file,

@@ -3,14 +3,17 @@
 //! A few frames wait in memory and go into a pack that uploads share; once there are more, the lane streams into a pack of its own.
 //! Either way the new frames of a NAR are neighbours, which is what makes reading it one extent.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use database::{CacheId, Commit, NewPack, PackName};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{ChunkStore, Frame, Records, StoreError, ticket::Reservation};
 use crate::pack::{self, Layout};
@@ -19,8 +22,10 @@ use crate::pack::{self, Layout};
 const SPOOL_BYTES: usize = 1 << 20;
 /// Frames smaller than this are written together.
 const WRITE_BYTES: usize = 256 << 10;
-/// A pack is sealed when it has this many bytes, so that an object never grows without bound.
-const PACK_BYTES: u64 = 64 << 20;
+/// A pack is sealed when it has this many bytes, so that an object never grows without bound and a crash never costs more.
+const PACK_BYTES: u64 = 32 << 20;
+/// An upload of many paths does not let frames wait for longer, so that a crash never costs more than what came in that time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The new frames of one upload. Dropped before they are sealed, they are forgotten.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct Lane {
 struct Waiting {
     spool: Vec<Frame>,
     spooled: usize,
+    /// When the oldest of the frames came.
+    since: Option<Instant>,
     open: Option<OpenPack>,
 }
 
@@ -60,17 +67,25 @@ impl Lane {
     pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), StoreError> {
         let mut waiting = self.waiting.lock().await;
         waiting.spooled += frames.iter().map(|f| f.bytes.len()).sum::<usize>();
+        waiting.since.get_or_insert_with(Instant::now);
         waiting.spool.extend(frames);
         if waiting.open.is_some() || waiting.spooled > SPOOL_BYTES {
             self.spill(&mut waiting).await?;
         }
         if waiting.open.as_ref().is_some_and(|pack| pack.layout.offset >= PACK_BYTES) {
             self.seal_open(&mut waiting).await?;
+            // The spool was emptied into the pack.
+            waiting.since = None;
         }
         if self.hurried.swap(false, Ordering::SeqCst) {
             self.seal_all(&mut waiting).await?;
         }
         Ok(())
+    }
+
+    /// When to seal the lane at the latest, if anything waits in it.
+    pub(crate) async fn due(&self) -> Option<Instant> {
+        self.waiting.lock().await.since.map(|since| since + LONGEST_WAIT)
     }
 
     /// Makes every frame of the lane durable and known.
@@ -89,13 +104,13 @@ impl Lane {
     pub(crate) async fn take(&self) -> Result<Vec<Frame>, StoreError> {
         let mut waiting = self.waiting.lock().await;
         self.seal_open(&mut waiting).await?;
-        waiting.spooled = 0;
+        (waiting.spooled, waiting.since) = (0, None);
         Ok(std::mem::take(&mut waiting.spool))
     }
 
     async fn seal_all(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         self.seal_open(waiting).await?;
-        waiting.spooled = 0;
+        (waiting.spooled, waiting.since) = (0, None);
         let frames = std::mem::take(&mut waiting.spool);
         if frames.is_empty() {
             return Ok(());

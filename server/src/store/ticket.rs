@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use database::CacheId;
 use protocol::ChunkHash;
 use tokio::sync::watch;
 
@@ -53,6 +54,12 @@ impl InFlight {
         hashes.iter().map(&mut claim).collect()
     }
 
+    /// The tickets of those of `hashes` that are under way.
+    pub(super) fn tickets(&self, hashes: &[ChunkHash]) -> Vec<Arc<Ticket>> {
+        let map = self.lock();
+        hashes.iter().filter_map(|hash| map.get(hash).cloned()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ChunkHash, Arc<Ticket>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,6 +89,17 @@ impl Drop for Reservation {
 }
 
 impl Ticket {
+    /// Whether whoever has the chunk pushes to `cache`.
+    pub(super) fn is_for(&self, cache: CacheId) -> bool {
+        self.lane.upgrade().is_some_and(|lane| lane.cache() == cache)
+    }
+
+    /// Waits until the chunk is in the index, or has failed to get there.
+    pub(super) async fn ended(&self) {
+        // The sender is ours.
+        let _ = self.outcome.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Waits until the chunk is in the index, hurrying whoever has it.
     pub(crate) async fn settled(&self) -> Result<(), StoreError> {
         let mut outcome = self.outcome.subscribe();

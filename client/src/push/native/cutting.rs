@@ -6,7 +6,7 @@ use bytes::Bytes;
 use formats::{NarHash, nar};
 use protocol::{
     ChunkHash, ChunkSizes, ErrorCode, Manifest, ManifestEntry, NarCutter,
-    push::{MAX_ASKED, MAX_PATH_BYTES},
+    push::{MAX_ASKED, MAX_PATH_CHUNKS},
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -23,8 +23,6 @@ use crate::{
 
 /// A batch with the manifests of so many chunks is handed on, however few of them are new.
 const MAX_ENTRIES: usize = 64 << 10;
-/// The most chunks that a path message has room for, beside the path's metadata.
-const MAX_MANIFEST: usize = (MAX_PATH_BYTES - (1 << 20)) / 37;
 /// How many chunks of a push are remembered; beyond that the memory starts anew, which costs questions only.
 const MAX_SEEN: usize = 500_000;
 
@@ -33,7 +31,7 @@ const MAX_SEEN: usize = 500_000;
 pub(super) struct CutChunk {
     /// The path that it was found in.
     pub(super) at: usize,
-    /// Its place in the path's manifest.
+    /// Its place in the manifest of its piece.
     pub(super) position: usize,
     pub(super) hash: ChunkHash,
     pub(super) bytes: Bytes,
@@ -49,13 +47,16 @@ pub(super) struct CutPath {
     pub(super) chunks: Vec<CutChunk>,
 }
 
-/// A path that was read whole, whose chunks are too many to be held. Those that are missing have to be read again.
+/// The next part of a path that is handed on while it is read.
 #[derive(Debug)]
-pub(super) struct LargePath {
+pub(super) struct PathPart {
     pub(super) at: usize,
+    /// The chunks of the part.
     pub(super) manifest: Manifest,
-    /// The places of those of its chunks that no batch has had, in order.
-    pub(super) fresh: Vec<usize>,
+    /// Those of them that no batch has had, in order.
+    pub(super) chunks: Vec<CutChunk>,
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
 }
 
 /// A part of a batch.
@@ -63,49 +64,49 @@ pub(super) struct LargePath {
 pub(super) enum Piece {
     /// A path, with its chunks.
     Path(CutPath),
-    /// A large path.
-    Large(LargePath),
-    /// Chunks of a path that does not come.
+    /// A part of a path.
+    Part(PathPart),
+    /// Chunks of a path that does not come, or comes behind them.
     Loose(Vec<CutChunk>),
+    /// A path of which there were parts, and which does not come.
+    Withdrawn(usize),
 }
 
 impl Piece {
-    /// What is to be asked about, in order.
-    pub(super) fn digests(&self) -> impl Iterator<Item = ChunkHash> {
-        let (chunks, large) = match self {
-            Self::Path(path) => (&path.chunks[..], None),
-            Self::Loose(chunks) => (&chunks[..], None),
-            Self::Large(large) => (&[][..], Some(large)),
-        };
-        let fresh = large.into_iter().flat_map(|large| large.fresh.iter().map(|&at| large.manifest.0[at].hash));
-        chunks.iter().map(|chunk| chunk.hash).chain(fresh)
+    /// The chunks that no batch has had, in order.
+    pub(super) fn chunks(&self) -> &[CutChunk] {
+        match self {
+            Self::Path(path) => &path.chunks,
+            Self::Part(part) => &part.chunks,
+            Self::Loose(chunks) => chunks,
+            Self::Withdrawn(_) => &[],
+        }
+    }
+
+    /// The same, to be thinned out.
+    pub(super) fn chunks_mut(&mut self) -> Option<&mut Vec<CutChunk>> {
+        match self {
+            Self::Path(path) => Some(&mut path.chunks),
+            Self::Part(part) => Some(&mut part.chunks),
+            Self::Loose(chunks) => Some(chunks),
+            Self::Withdrawn(_) => None,
+        }
     }
 }
 
 /// Pieces that are asked about together.
 pub(super) type Batch = Vec<Piece>;
 
-/// When a batch is full.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// The bytes held after which a batch is handed on, at the next end of a path.
-    batch: usize,
-    /// The bytes that a batch never exceeds, unless one chunk does: a path with more is large.
-    path: usize,
-}
-
-impl Limits {
-    /// Limits that leave room in a window for a batch being filled beside those under way.
-    pub(super) fn within(window: usize) -> Self {
-        Self { batch: window / 4, path: window / 2 }
-    }
-}
+/// How many batches a window has room for: one that is being filled, and those under way.
+const BATCHES: usize = 8;
 
 /// Reads paths, where blocking is allowed.
 pub(super) struct Cutting {
+    context: Context,
     store: Arc<dyn LocalStore>,
     sizes: ChunkSizes,
-    limits: Limits,
+    /// A batch with so many bytes is handed on, also in the middle of a path.
+    batch_limit: usize,
     window: Window,
     ledger: Arc<Ledger>,
     out: mpsc::Sender<Batch>,
@@ -115,11 +116,28 @@ pub(super) struct Cutting {
     batch_bytes: usize,
     batch_digests: usize,
     batch_entries: usize,
-    /// The new chunks of the path that is being read.
-    open: Vec<CutChunk>,
-    open_bytes: usize,
-    /// The places of all its new chunks instead, once they are too many to be held.
-    fresh: Option<Vec<usize>>,
+    open: Open,
+}
+
+/// The path that is being read.
+#[derive(Debug, Default)]
+struct Open {
+    manifest: Vec<ManifestEntry>,
+    /// How many of its chunks have been handed on.
+    handed_on: usize,
+    /// The new ones among the rest.
+    chunks: Vec<CutChunk>,
+    bytes: usize,
+}
+
+impl Open {
+    /// What has not been handed on.
+    fn take_rest(&mut self) -> (Manifest, Vec<CutChunk>) {
+        let rest = self.manifest[self.handed_on..].to_vec();
+        self.handed_on = self.manifest.len();
+        self.bytes = 0;
+        (Manifest(rest), std::mem::take(&mut self.chunks))
+    }
 }
 
 /// Nobody wants to have more.
@@ -130,7 +148,8 @@ impl Cutting {
         Self {
             store: Arc::clone(&context.uploader.store),
             sizes: context.parameters.chunking,
-            limits: context.limits(),
+            batch_limit: context.tuning.window_bytes / BATCHES,
+            context: context.clone(),
             window: Window::new(context.tuning.window_bytes),
             ledger,
             out,
@@ -139,9 +158,7 @@ impl Cutting {
             batch_bytes: 0,
             batch_digests: 0,
             batch_entries: 0,
-            open: Vec::new(),
-            open_bytes: 0,
-            fresh: None,
+            open: Open::default(),
         }
     }
 
@@ -163,7 +180,7 @@ impl Cutting {
         let info = ledger.info(at);
         ledger.started(at);
         let mut cutter = NarCutter::new(self.sizes, nar::Limits::default());
-        let mut manifest = Vec::new();
+        self.open = Open::default();
         let mut closed = Ok(());
         let mut malformed = None;
         let contents = self.store.contents(&info.path);
@@ -173,12 +190,12 @@ impl Cutting {
                 return ControlFlow::Break(());
             }
             while let Some(chunk) = cutter.next_chunk() {
-                closed = self.chunk(at, &mut manifest, &chunk);
+                closed = self.chunk(at, &chunk);
                 if closed.is_err() {
                     return ControlFlow::Break(());
                 }
             }
-            if cutter.position() > info.nar_size || manifest.len() > MAX_MANIFEST {
+            if cutter.position() > info.nar_size || self.open.manifest.len() > MAX_PATH_CHUNKS {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -190,11 +207,11 @@ impl Cutting {
             Err(error) => Some(error.into()),
             Ok(_) if malformed.is_some() => malformed.map(unfit),
             Ok(_) if size != info.nar_size => Some(self.damaged(at)),
-            Ok(_) if manifest.len() > MAX_MANIFEST => Some(self.too_many_chunks(at)),
+            Ok(_) if self.open.manifest.len() > MAX_PATH_CHUNKS => Some(self.too_many_chunks(at)),
             Ok(_) => match cutter.finish() {
                 Ok(chunks) => {
                     for chunk in chunks {
-                        self.chunk(at, &mut manifest, &chunk)?;
+                        self.chunk(at, &chunk)?;
                     }
                     None
                 }
@@ -205,23 +222,21 @@ impl Cutting {
             Some(error) => {
                 ledger.failed(at, error);
                 // Others may rely on these chunks, which count as seen.
-                self.loosen();
-                for position in self.fresh.take().unwrap_or_default() {
-                    self.seen.remove(&manifest[position].hash);
-                }
+                self.let_go(at);
             }
-            None => self.end(at, Manifest(manifest))?,
+            None => self.end(at),
         }
-        let full = self.batch_bytes >= self.limits.batch
-            || self.batch_digests >= MAX_ASKED
-            || self.batch_entries >= MAX_ENTRIES;
-        if full { self.hand_out() } else { Ok(()) }
+        if self.is_full() { self.hand_out() } else { Ok(()) }
     }
 
-    fn chunk(&mut self, at: usize, manifest: &mut Vec<ManifestEntry>, bytes: &[u8]) -> Result<(), Closed> {
+    fn chunk(&mut self, at: usize, bytes: &[u8]) -> Result<(), Closed> {
+        if self.is_full() {
+            self.part(at, false);
+            self.hand_out()?;
+        }
         let hash = ChunkHash::of(bytes);
-        let position = manifest.len();
-        manifest.push(ManifestEntry { hash, size: u32::try_from(bytes.len()).unwrap_or(u32::MAX) });
+        let position = self.open.manifest.len() - self.open.handed_on;
+        self.open.manifest.push(ManifestEntry { hash, size: u32::try_from(bytes.len()).unwrap_or(u32::MAX) });
         if self.seen.len() >= MAX_SEEN {
             self.seen.clear();
         }
@@ -229,55 +244,67 @@ impl Cutting {
             self.ledger.passed(at, bytes.len() as u64);
             return Ok(());
         }
-        if let Some(fresh) = &mut self.fresh {
-            fresh.push(position);
-            return Ok(());
-        }
-        let full = |cutting: &Self| {
-            cutting.batch_bytes + cutting.open_bytes + bytes.len() > cutting.limits.path
-                || cutting.batch_digests + cutting.open.len() >= MAX_ASKED
-        };
-        if full(self) && !self.batch.is_empty() {
-            self.hand_out()?;
-        }
-        if full(self) && !self.open.is_empty() {
-            self.open_bytes = 0;
-            let held = self.open.drain(..).map(|chunk| chunk.position);
-            self.fresh = Some(held.chain([position]).collect());
-            return Ok(());
-        }
         let room = self.window.take(bytes.len());
-        self.open_bytes += bytes.len();
+        self.open.bytes += bytes.len();
         // Copied, since a slice would keep alive the much larger buffer that it is a slice of.
         let bytes = Bytes::copy_from_slice(bytes);
-        self.open.push(CutChunk { at, position, hash, bytes, room });
+        self.open.chunks.push(CutChunk { at, position, hash, bytes, room });
         Ok(())
     }
 
-    /// Puts the path that was read into the batch.
-    fn end(&mut self, at: usize, manifest: Manifest) -> Result<(), Closed> {
-        self.ledger.cut(manifest.0.len());
-        if let Some(fresh) = self.fresh.take() {
-            self.hand_out()?;
-            self.batch.push(Piece::Large(LargePath { at, manifest, fresh }));
-            return self.hand_out();
-        }
-        self.batch_entries += manifest.0.len();
-        self.batch_bytes += std::mem::take(&mut self.open_bytes);
-        self.batch_digests += self.open.len();
-        let chunks = std::mem::take(&mut self.open);
-        self.batch.push(Piece::Path(CutPath { at, manifest, chunks }));
-        Ok(())
+    /// Whether the batch has to be handed on, with what there is of the open path.
+    fn is_full(&self) -> bool {
+        self.batch_bytes + self.open.bytes >= self.batch_limit
+            || self.batch_digests + self.open.chunks.len() >= MAX_ASKED
+            || self.batch_entries + self.open.manifest.len() - self.open.handed_on >= MAX_ENTRIES
     }
 
-    /// Lets the chunks of the open path go without their path.
-    fn loosen(&mut self) {
-        if self.open.is_empty() {
+    /// Puts what there is of the open path into the batch.
+    fn part(&mut self, at: usize, is_last: bool) {
+        let is_first = self.open.handed_on == 0;
+        let (manifest, chunks) = self.open.take_rest();
+        if manifest.0.is_empty() && !is_last {
             return;
         }
-        self.batch_bytes += std::mem::take(&mut self.open_bytes);
-        self.batch_digests += self.open.len();
-        self.batch.push(Piece::Loose(std::mem::take(&mut self.open)));
+        self.batch_digests += chunks.len();
+        self.batch_entries += manifest.0.len();
+        self.batch.push(match self.context.fits_in_one(self.ledger.info(at).nar_size) {
+            true => Piece::Part(PathPart { at, manifest, chunks, is_first, is_last }),
+            false => Piece::Loose(chunks),
+        });
+    }
+
+    /// Puts the path that was read to its end into the batch.
+    fn end(&mut self, at: usize) {
+        self.ledger.cut(self.open.manifest.len());
+        self.batch_bytes += self.open.bytes;
+        let is_whole = self.open.handed_on == 0;
+        let fits = self.context.fits_in_one(self.ledger.info(at).nar_size);
+        if !is_whole {
+            self.part(at, true);
+        }
+        if is_whole || !fits {
+            // All of it, or what goes behind the chunks that went ahead.
+            let Open { manifest, chunks, .. } = std::mem::take(&mut self.open);
+            self.batch_digests += chunks.len();
+            self.batch_entries += manifest.len();
+            self.batch.push(Piece::Path(CutPath { at, manifest: Manifest(manifest), chunks }));
+        }
+        self.open = Open::default();
+    }
+
+    /// Lets the chunks of the open path go without it.
+    fn let_go(&mut self, at: usize) {
+        self.batch_bytes += self.open.bytes;
+        let has_parts = self.open.handed_on > 0 && self.context.fits_in_one(self.ledger.info(at).nar_size);
+        let chunks = std::mem::take(&mut self.open).chunks;
+        self.batch_digests += chunks.len();
+        if has_parts {
+            self.batch.push(Piece::Withdrawn(at));
+        }
+        if !chunks.is_empty() {
+            self.batch.push(Piece::Loose(chunks));
+        }
     }
 
     fn hand_out(&mut self) -> Result<(), Closed> {
@@ -305,7 +332,7 @@ impl Cutting {
     }
 
     fn too_many_chunks(&self, at: usize) -> UploadError {
-        let message = format!("The path has more than {MAX_MANIFEST} chunks; push it with --protocol attic.");
+        let message = format!("The path has more than {MAX_PATH_CHUNKS} chunks; push it with --protocol attic.");
         self.ledger.refusal(at, ErrorCode::TooLarge, &message)
     }
 }

@@ -8,9 +8,11 @@ use std::{
 
 use formats::NarHash;
 use protocol::{
-    ChunkHash, ChunkSizes,
+    ChunkHash, ChunkSizes, Manifest,
+    attic::UploadPathNarInfo,
     push::{
-        Bitmap, ChunkMessage, Message, PathMessage, PathOutcome, PathResult, PushParameters, StreamReader, VERSION,
+        Bitmap, ChunkMessage, Message, PartMessage, PathMessage, PathOutcome, PathResult, PushParameters, StreamReader,
+        VERSION,
     },
 };
 use tokio::{
@@ -192,27 +194,37 @@ fn take(state: &mut State, body: &[u8], whole: bool) -> (u16, Vec<u8>) {
     let mut reader = StreamReader::default();
     reader.push(body);
     let mut outline = String::new();
-    let mut waiting: Option<(PathMessage, Vec<usize>)> = None;
+    let mut waiting: Option<Waiting> = None;
     let mut results = Vec::new();
     let mut brought = BTreeSet::new();
     while let Some(message) = reader.next_message().unwrap() {
         match message {
             Message::Path(path) => {
-                assert!(waiting.is_none(), "a path in the chunks of another");
-                let mut sent: Vec<usize> = (0..path.manifest.0.len()).filter(|&at| path.sent.contains(at)).collect();
-                sent.reverse();
                 outline.push_str(&format!("{}:", &path.info.store_path[44..]));
-                if state.forgets > 0 {
-                    state.forgets -= 1;
-                    state.chunks.clear();
-                }
-                waiting = Some((*path, sent));
+                begin(state, &mut waiting, path.info, false);
+                waiting.as_mut().unwrap().add(path.manifest, &path.sent);
+            }
+            Message::Opening(info) => {
+                outline.push_str(&format!("{}(", &info.store_path[44..]));
+                begin(state, &mut waiting, *info, true);
+            }
+            Message::Part(PartMessage { manifest, sent }) => {
+                outline.push('|');
+                waiting.as_mut().expect("a part has a path").add(manifest, &sent);
+            }
+            Message::Closing => {
+                outline.push(')');
+                waiting.as_mut().expect("an end has a path").in_parts = false;
+            }
+            Message::Withdrawal => {
+                outline.push('!');
+                assert!(waiting.take().unwrap().sent.is_empty());
             }
             Message::Chunk(chunk) => {
                 let plain = plain(&chunk);
                 assert!(brought.insert(chunk.hash), "a chunk that comes twice in a stream");
                 match &mut waiting {
-                    Some((path, sent)) => {
+                    Some(Waiting { path, sent, .. }) => {
                         let position = sent.pop().unwrap();
                         assert_eq!(path.manifest.0[position].hash, chunk.hash, "chunks come as the manifest has them");
                         outline.push('c');
@@ -222,7 +234,7 @@ fn take(state: &mut State, body: &[u8], whole: bool) -> (u16, Vec<u8>) {
                 state.chunks.insert(chunk.hash, plain);
             }
         }
-        if let Some((path, _)) = waiting.take_if(|(_, sent)| sent.is_empty()) {
+        if let Some(Waiting { path, .. }) = waiting.take_if(|waiting| waiting.sent.is_empty() && !waiting.in_parts) {
             outline.push(' ');
             let outcome = complete(state, &path);
             results.push(PathResult { store_path: path.info.store_path, outcome });
@@ -240,6 +252,33 @@ fn take(state: &mut State, body: &[u8], whole: bool) -> (u16, Vec<u8>) {
     let lines: Vec<u8> =
         results.iter().flat_map(|result| [&serde_json::to_vec(result).unwrap()[..], b"\n"].concat()).collect();
     (200, lines)
+}
+
+/// A path that has not all its chunks.
+struct Waiting {
+    path: PathMessage,
+    /// The places of the chunks that are to come, the next one last.
+    sent: Vec<usize>,
+    in_parts: bool,
+}
+
+impl Waiting {
+    fn add(&mut self, manifest: Manifest, sent: &Bitmap) {
+        assert!(self.sent.is_empty(), "a part in the chunks of another");
+        let before = self.path.manifest.0.len();
+        self.sent.extend((0..manifest.0.len()).filter(|&at| sent.contains(at)).map(|at| before + at).rev());
+        self.path.manifest.0.extend(manifest.0);
+    }
+}
+
+fn begin(state: &mut State, waiting: &mut Option<Waiting>, info: UploadPathNarInfo, in_parts: bool) {
+    assert!(waiting.is_none(), "a path in the chunks of another");
+    if state.forgets > 0 {
+        state.forgets -= 1;
+        state.chunks.clear();
+    }
+    let path = PathMessage { info, manifest: Manifest::default(), sent: Bitmap::default() };
+    *waiting = Some(Waiting { path, sent: Vec::new(), in_parts });
 }
 
 fn plain(chunk: &ChunkMessage) -> Vec<u8> {

@@ -14,7 +14,7 @@ use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 use super::{asking::Step, cutting::CutChunk, window::Room};
 
 /// A job has so many bytes, so that handing it to another thread costs nothing beside doing it.
-pub(super) const JOB_BYTES: usize = 512 << 10;
+const JOB_BYTES: usize = 512 << 10;
 /// … or so many steps.
 const JOB_STEPS: usize = 1024;
 
@@ -38,8 +38,10 @@ pub(super) struct Message {
     pub(super) kind: Kind,
 }
 
+/// What a message is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
+    /// A path, all of it.
     Path {
         at: usize,
         /// How many chunks it promises.
@@ -47,6 +49,16 @@ pub(super) enum Kind {
         /// How many bytes they have at most.
         follow: u64,
     },
+    /// A path that comes in parts.
+    Opening {
+        at: usize,
+        /// How many bytes the parts and their chunks have at most.
+        follow: u64,
+    },
+    /// The next part of the path that was opened.
+    Part { at: usize },
+    /// Its end, one way or the other.
+    Closing { at: usize },
     Chunk {
         at: usize,
         /// The size, uncompressed.
@@ -143,9 +155,9 @@ impl Tools {
         let mut held = 0;
         for step in job {
             let kind = match step {
-                Step::Path { at, message, chunks, follow } => {
+                Step::Path { message, kind } => {
                     wire.extend_from_slice(&message);
-                    Kind::Path { at, chunks, follow }
+                    kind
                 }
                 Step::Chunk { chunk: CutChunk { at, hash, bytes, room: taken, .. }, promised } => {
                     let size = u32::try_from(bytes.len()).map_err(io::Error::other)?;

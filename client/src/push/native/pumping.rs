@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-use futures::{
-    Stream, StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::{
     Context,
-    asking::{Part, Step, missing, parts},
+    asking::{Step, missing, steps},
     cutting::Batch,
     ledger::Ledger,
     packing::{Packed, Packer, jobs},
-    rereading,
 };
 use crate::api::ApiError;
 
 /// How many batches are asked about at once.
-const QUESTIONS: usize = 2;
+const QUESTIONS: usize = 3;
 /// How many jobs are under way for each core, so that none waits for the one whose turn it is.
 const JOBS_PER_CORE: usize = 2;
 
@@ -38,7 +34,7 @@ impl Pump {
         let mut packed = received(batches)
             .map(|batch| self.clone().ask(batch))
             .buffered(QUESTIONS)
-            .map_ok(|batch| self.clone().read(batch))
+            .map_ok(|batch| stream::iter(jobs(steps(&self.context, &self.ledger, batch))).map(Ok))
             .try_flatten()
             .map(|job| self.clone().pack(job))
             .buffered(ahead)
@@ -53,17 +49,6 @@ impl Pump {
 
     async fn ask(self, batch: Batch) -> Result<Batch, ApiError> {
         missing(&self.context, &self.ledger, batch).await
-    }
-
-    /// What has to be sent of a batch, in jobs.
-    fn read(self, batch: Batch) -> BoxStream<'static, Result<Vec<Step>, ApiError>> {
-        let parts = parts(&self.context, &self.ledger, batch);
-        stream::iter(parts)
-            .flat_map(move |part| match part {
-                Part::Steps(steps) => stream::iter(jobs(steps)).map(Ok).boxed(),
-                Part::Reading(reading) => received(rereading::read(&self.context, &self.ledger, reading)).boxed(),
-            })
-            .boxed()
     }
 
     async fn pack(self, job: Result<Vec<Step>, ApiError>) -> Result<Packed, ApiError> {

@@ -43,7 +43,7 @@ pub(in crate::push) async fn push(
     let level = tuning.level.unwrap_or(parameters.compression_level);
     let cores = tuning.compression_jobs.unwrap_or_else(|| default_cores(level));
     let mut rounds = Rounds {
-        context: Arc::new(Context { uploader: Arc::clone(uploader), parameters, tuning, cautious: false }),
+        context: Arc::new(Context { uploader: Arc::clone(uploader), parameters, tuning }),
         ledger: Arc::clone(&ledger),
         packer: Arc::new(Packer::new(level, cores)),
         rate: uploader.rate.clone(),
@@ -77,7 +77,6 @@ impl Rounds {
             let order = if first { order } else { self.still_missing(order).await? };
             let outcome = self.round(order).await;
             first = false;
-            Arc::make_mut(&mut self.context).cautious |= outcome.is_err();
             // Whatever has arrived is arrived: only attempts that get nowhere are counted.
             failed = if self.ledger.done() > done { 0 } else { failed };
             let asked = match outcome {

@@ -41,6 +41,8 @@ struct Request {
     paths: Vec<usize>,
     /// How many chunks the last of them still promises.
     owed: usize,
+    /// The path that is going out in parts.
+    open: Option<usize>,
 }
 
 impl Sending {
@@ -54,7 +56,7 @@ impl Sending {
                 None => packed.recv().await,
                 Some(request) => tokio::select! {
                     next = packed.recv() => next,
-                    () = tokio::time::sleep(IDLE), if request.owed == 0 => {
+                    () = tokio::time::sleep(IDLE), if !request.owes() => {
                         self.finish(&mut open).await?;
                         continue;
                     }
@@ -66,7 +68,7 @@ impl Sending {
                 Some(Err(error)) => {
                     match &open {
                         // What was promised does not come: the server must not take the stream for whole.
-                        Some(request) if request.owed > 0 => request.break_off().await,
+                        Some(request) if request.owes() => request.break_off().await,
                         _ => self.finish(&mut open).await?,
                     }
                     return Err(error);
@@ -83,9 +85,10 @@ impl Sending {
         for message in messages {
             let bytes = (message.end - end) as u64;
             let room = match message.kind {
-                Kind::Path { follow, .. } => bytes + follow,
+                Kind::Path { follow, .. } | Kind::Opening { follow, .. } => bytes + follow,
                 // The room for what is promised was made sure of when the path went out.
-                Kind::Chunk { .. } if owes(open) => 0,
+                Kind::Part { .. } | Kind::Closing { .. } => 0,
+                Kind::Chunk { .. } if open.as_ref().is_some_and(Request::owes) => 0,
                 Kind::Chunk { .. } => bytes,
             };
             if !fits(open, room, self.max_request_bytes) {
@@ -93,8 +96,15 @@ impl Sending {
                 self.finish(open).await?;
                 start = end;
             }
-            // Asked last: what ended just now may have been a reference.
-            if matches!(message.kind, Kind::Path { at, .. } if !self.ledger.sending(at)) {
+            let is_wanted = match message.kind {
+                // Asked last: what ended just now may have been a reference.
+                Kind::Path { at, .. } | Kind::Opening { at, .. } => self.ledger.sending(at),
+                Kind::Part { at } | Kind::Closing { at } => {
+                    open.as_ref().is_some_and(|request| request.open == Some(at))
+                }
+                Kind::Chunk { .. } => true,
+            };
+            if !is_wanted {
                 self.pieces(open, wire.slice(start..end)).await?;
                 (start, end) = (message.end, message.end);
                 continue;
@@ -109,6 +119,12 @@ impl Sending {
                     request.paths.push(at);
                     request.owed = chunks;
                 }
+                Kind::Opening { at, .. } => {
+                    request.paths.push(at);
+                    request.open = Some(at);
+                }
+                Kind::Part { .. } => {}
+                Kind::Closing { .. } => request.open = None,
                 Kind::Chunk { at, size, promised } => {
                     if promised {
                         request.owed = request.owed.saturating_sub(1);
@@ -133,7 +149,7 @@ impl Sending {
             let patience = || ledger.patience();
             api.push_stream(&cache, body, |result| ledger.heard(result, attempts), patience).await
         }));
-        let request = Request { pieces, answer, used: MAGIC.len() as u64, paths: Vec::new(), owed: 0 };
+        let request = Request { pieces, answer, used: MAGIC.len() as u64, paths: Vec::new(), owed: 0, open: None };
         // If the request has ended already, its answer will be seen.
         let _ = request.pieces.send(Ok(Bytes::from_static(MAGIC))).await;
         Ok(request)
@@ -182,6 +198,11 @@ impl Sending {
 }
 
 impl Request {
+    /// Whether it cannot end here.
+    fn owes(&self) -> bool {
+        self.owed > 0 || self.open.is_some()
+    }
+
     async fn break_off(&self) {
         let error = io::Error::other("the stream cannot go on");
         if self.pieces.send(Err(error)).await.is_ok() {
@@ -189,10 +210,6 @@ impl Request {
             self.pieces.closed().await;
         }
     }
-}
-
-fn owes(open: &Option<Request>) -> bool {
-    open.as_ref().is_some_and(|request| request.owed > 0)
 }
 
 fn fits(open: &Option<Request>, bytes: u64, limit: u64) -> bool {

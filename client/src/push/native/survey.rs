@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     Context, Tuning,
     asking::missing,
-    cutting::{CutPath, Cutting, LargePath, Piece},
+    cutting::{Cutting, Piece},
     ledger::Ledger,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(in crate::push) async fn survey(
     tuning: Tuning,
     plan: &PushPlan,
 ) -> Result<Survey, ApiError> {
-    let context = Context { uploader: Arc::clone(uploader), parameters, tuning, cautious: false };
+    let context = Context { uploader: Arc::clone(uploader), parameters, tuning };
     let ledger = Arc::new(Ledger::new(plan, Arc::new(Silent), uploader.api.clone(), Vec::new()));
     let (batches, mut cut) = mpsc::channel(1);
     let cutting = Cutting::new(&context, Arc::clone(&ledger), batches);
@@ -55,19 +55,9 @@ pub(in crate::push) async fn survey(
     let mut survey = Survey { new_bytes: vec![Some(0); plan.uploads().len()], ..Survey::default() };
     while let Some(batch) = cut.recv().await {
         let batch = missing(&context, &ledger, batch).await?;
-        for piece in batch {
-            let sizes: Vec<(usize, usize)> = match piece {
-                Piece::Path(CutPath { chunks, .. }) | Piece::Loose(chunks) => {
-                    chunks.iter().map(|chunk| (chunk.at, chunk.bytes.len())).collect()
-                }
-                Piece::Large(LargePath { at, manifest, fresh }) => {
-                    fresh.iter().map(|&position| (at, manifest.0[position].size as usize)).collect()
-                }
-            };
-            for (at, size) in sizes {
-                survey.new_chunks += 1;
-                survey.new_bytes[at].iter_mut().for_each(|bytes| *bytes += size as u64);
-            }
+        for chunk in batch.iter().flat_map(Piece::chunks) {
+            survey.new_chunks += 1;
+            survey.new_bytes[chunk.at].iter_mut().for_each(|bytes| *bytes += chunk.bytes.len() as u64);
         }
     }
     if let Err(panic) = reading.await {

@@ -115,16 +115,15 @@ fn large() -> FakeStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_larger_than_the_window_is_read_twice() {
+async fn a_path_larger_than_a_batch_goes_out_in_parts() {
     let server = Fake::start(State::default()).await;
     let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
     assert!(report.is_complete(), "{report:?}");
     let [stream] = &streams(&server)[..] else { panic!("one stream is enough") };
-    assert!(stream.starts_with("push small:ccc large:cccccccccc") && stream.contains("c z:c"), "{stream}");
-    let questions = server.state().asked.iter().filter(|asked| *asked == "missing-chunks").count();
-    assert_eq!(questions, 3, "each path is asked about once");
+    assert!(stream.starts_with("push small:c") && stream.contains("large(|c") && stream.contains(") z:c"), "{stream}");
+    assert!(stream.matches('|').count() > 20, "{stream}");
 
-    // All but a few chunks are there, so nothing is promised: they go first.
+    // All but a few chunks are there.
     let count = {
         let mut state = server.state();
         state.paths.clear();
@@ -136,8 +135,6 @@ async fn a_path_larger_than_the_window_is_read_twice() {
     let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
     assert!(report.is_complete() && report.transfer.chunks_sent == 4, "{report:?}");
     assert_eq!(server.state().chunks.len(), count + 4);
-    let stream = streams(&server).concat();
-    assert!(stream.contains("llarge: ") && !stream.contains("large:c"), "{stream}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,66 +147,35 @@ async fn a_path_larger_than_any_request_goes_behind_its_chunks() {
     assert!(streams.last().unwrap().contains("large: z:c"));
 }
 
-/// What is found slowly is not promised a second time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_path_that_was_cut_off_goes_behind_its_chunks() {
+async fn a_large_path_that_was_cut_off_goes_on_where_it_was() {
     let server = Fake::start(State { cuts: vec![150_000], ..State::default() }).await;
     let report = push(&server, Arc::new(large()), tuning(64 << 10)).await;
     assert!(report.is_complete());
     let streams = streams(&server);
     assert_eq!(streams.len(), 2);
-    assert!(streams[0].contains("large:c") && streams[1].contains("llarge: z:c"), "{streams:?}");
+    assert!(
+        streams[1].contains("large(||") && streams[1].contains("|c") && streams[1].contains(") z:c"),
+        "{streams:?}"
+    );
     let letters = streams.concat().replace("small", "").replace("large", "");
     assert_eq!(letters.matches(['c', 'l']).count(), server.state().chunks.len(), "each chunk arrived once");
 }
 
-/// A store in which a path changes between the first look and the second.
-struct Changing(FakeStore, std::sync::atomic::AtomicUsize);
-
-impl LocalStore for Changing {
-    fn store_dir(&self) -> &formats::StoreDir {
-        self.0.store_dir()
-    }
-
-    fn closure(&self, roots: &BTreeSet<formats::StorePath>) -> Result<Vec<PathInfo>, crate::nix::StoreError> {
-        self.0.closure(roots)
-    }
-
-    fn path_infos(&self, paths: &BTreeSet<formats::StorePath>) -> Result<Vec<PathInfo>, crate::nix::StoreError> {
-        self.0.path_infos(paths)
-    }
-
-    fn registrations(
-        &self,
-        paths: &BTreeSet<formats::StorePath>,
-    ) -> Result<std::collections::BTreeMap<formats::StorePath, Option<protocol::Timestamp>>, crate::nix::StoreError>
-    {
-        self.0.registrations(paths)
-    }
-
-    fn contents(&self, path: &formats::StorePath) -> std::path::PathBuf {
-        let contents = self.0.contents(path);
-        if path.name().to_string() == "large" && self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
-            std::fs::write(&contents, noise("other", 400_000)).unwrap();
-        }
-        contents
-    }
-
-    fn folder(&self) -> &std::path::Path {
-        self.0.folder()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_changes_between_the_looks_fails_alone() {
+async fn a_large_path_that_is_not_what_nix_says_is_withdrawn() {
     let server = Fake::start(State::default()).await;
-    let store = Arc::new(Changing(large(), 0.into()));
-    let (push, _) = begin(&server, store, tuning(64 << 10)).await;
-    let report = push.apply(&push.plan(BTreeSet::new()).await.unwrap()).await;
+    let store = Arc::new(large());
+    let (push, _) = begin(&server, Arc::clone(&store) as _, tuning(64 << 10)).await;
+    let plan = push.plan(BTreeSet::new()).await.unwrap();
+    let whole = std::fs::read(store.contents(&path("large"))).unwrap();
+    std::fs::write(store.contents(&path("large")), &whole[..whole.len() - 8]).unwrap();
+    let report = push.apply(&plan).await;
     let failed: Vec<String> = report.failures().map(|(_, error)| format!("{error:?}")).collect();
-    assert!(matches!(&failed[..], [error] if error.contains("Changed")), "{report:?}");
+    assert!(matches!(&failed[..], [error] if error.starts_with("Damaged")), "{report:?}");
     assert_eq!((report.uploaded().count(), report.results.len()), (1, 3), "{report:?}");
-    assert_eq!(server.state().paths.len(), 1);
+    let [stream] = &streams(&server)[..] else { panic!("the stream goes on") };
+    assert!(stream.contains("large(|c") && stream.contains('!'), "{stream}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,24 @@
 //! The stage that looks at every byte of every path, in order.
 
+use std::{sync::Arc, time::Duration};
+
 use formats::{
-    NarHash,
+    NarHash, PathInfo,
     nar::{self, ListingBuilder, Reader},
 };
-use protocol::{ErrorCode, attic::UploadPathNarInfo, push::PathOutcome};
+use protocol::{
+    ErrorCode,
+    attic::UploadPathNarInfo,
+    push::{PathOutcome, PathResult},
+};
 use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, time::Instant};
 
-use super::{Complete, Native, PathRefusal, Step, batch::Chunks};
+use super::{
+    PathRefusal, Shared, Step,
+    commit::Complete,
+    taking::{Chunks, Taken, until},
+};
 use crate::{
     ingest::{
         IngestError,
@@ -17,8 +28,15 @@ use crate::{
     store::{FileDigest, Placed, RawChunk, StoreError},
 };
 
+/// Complete paths are committed when there are this many …
+const COMMIT_PATHS: usize = 1000;
+/// … or when their NARs have this many bytes …
+const COMMIT_BYTES: u64 = 256 << 20;
+/// … or when the first of them has waited for so long.
+const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
 /// A path while its chunks pass by.
-pub(super) struct Verifying {
+struct Passing {
     store_path: String,
     state: Result<Box<Open>, PathRefusal>,
 }
@@ -49,15 +67,46 @@ struct Whole {
     listing: Option<String>,
 }
 
-impl Native<'_> {
-    /// Takes the steps of a batch, whose chunks are at hand.
-    pub(super) async fn verify(&mut self, steps: Vec<Step>, chunks: Chunks) -> Result<(), IngestError> {
-        let mut begun = Vec::new();
-        for step in &steps {
-            if let Step::Begin(info) = step {
-                begun.push(self.begin(info));
+/// Verifies the paths of one stream, and has them committed.
+pub(super) struct Verifying<'a> {
+    shared: &'a Shared<'a>,
+    results: mpsc::Sender<PathResult>,
+    /// The path that the steps are in.
+    current: Option<Passing>,
+    /// Paths that are complete, and not committed yet.
+    complete: Vec<Complete>,
+    complete_bytes: u64,
+    /// When they are committed at the latest.
+    due: Option<Instant>,
+}
+
+impl<'a> Verifying<'a> {
+    pub(super) fn new(shared: &'a Shared<'a>, results: mpsc::Sender<PathResult>) -> Self {
+        Self { shared, results, current: None, complete: Vec::new(), complete_bytes: 0, due: None }
+    }
+
+    /// Takes batches until none comes any more, and commits what is complete by then.
+    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Taken>) -> Result<(), IngestError> {
+        loop {
+            let batch = tokio::select! {
+                batch = batches.recv() => batch,
+                () = until(self.due) => {
+                    self.commit().await?;
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { return self.commit().await };
+            self.verify(batch).await?;
+            if self.complete.len() >= COMMIT_PATHS || self.complete_bytes >= COMMIT_BYTES {
+                self.commit().await?;
             }
         }
+    }
+
+    /// Takes the steps of a batch.
+    async fn verify(&mut self, Taken { steps, chunks, begun }: Taken) -> Result<(), IngestError> {
+        let infos = steps.iter().filter_map(|step| if let Step::Begin(info) = step { Some(info) } else { None });
+        let begun = infos.zip(begun).map(|(info, parsed)| self.begin(info, parsed)).collect();
         let current = self.current.take();
         let work = move || walk(steps, &chunks, current, begun);
         let (current, passed) = tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Stopped)?;
@@ -65,23 +114,25 @@ impl Native<'_> {
         self.complete(passed).await
     }
 
-    fn begin(&self, info: &UploadPathNarInfo) -> Verifying {
-        let state = (self.context.parse)(info).map(|parsed| {
+    fn begin(&self, info: &UploadPathNarInfo, parsed: Result<PathInfo, PathRefusal>) -> Passing {
+        let Shared { ingest, context, .. } = self.shared;
+        let state = parsed.map(|info| {
             Box::new(Open {
-                new: NewPathInfo { info: parsed, extra: Vec::new(), pushed_by: self.context.pushed_by.clone() },
+                new: NewPathInfo { info, extra: Vec::new(), pushed_by: context.pushed_by.clone() },
                 reader: Reader::new(nar::Limits::default()),
                 hasher: Sha256::new(),
                 listing: ListingBuilder::new(),
                 placed: Vec::new(),
                 digest: FileDigest::default(),
-                max_nar_size: self.ingest.limits.max_nar_size,
+                max_nar_size: ingest.limits.max_nar_size,
             })
         });
-        Verifying { store_path: info.store_path.clone(), state }
+        Passing { store_path: info.store_path.clone(), state }
     }
 
     /// Stores the listings of the paths that are whole, all together; tells of those that are not.
     async fn complete(&mut self, passed: Vec<Passed>) -> Result<(), IngestError> {
+        let Shared { ingest, lane, .. } = self.shared;
         let mut whole = Vec::new();
         let mut raw: Vec<RawChunk> = Vec::new();
         for Passed { store_path, outcome } in passed {
@@ -101,17 +152,31 @@ impl Native<'_> {
                 }
             }
         }
-        let mut listings = self.ingest.store.place(&self.lane, raw).await?.into_iter().map(|(placed, _)| placed);
+        let mut listings = ingest.store.place(lane, raw).await?.into_iter().map(|(placed, _)| placed);
         for (store_path, Whole { new, placed, digest, .. }, count) in whole {
             let listing = count.map(|count| listings.by_ref().take(count).collect());
             let (nar_hash, nar_size) = (new.info.nar_hash, new.info.nar_size);
-            let store = std::sync::Arc::clone(&self.ingest.store);
-            let lane = std::sync::Arc::clone(&self.lane);
+            let (store, lane) = (Arc::clone(&ingest.store), Arc::clone(lane));
             let nar = StoredNar { store, lane, chunks: placed, listing, digest, nar_hash, nar_size };
             self.complete_bytes += nar_size;
             self.complete.push(Complete { store_path, new, nar });
+            self.due.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
         }
         Ok(())
+    }
+
+    /// Makes the complete paths visible, and tells what became of them.
+    async fn commit(&mut self) -> Result<(), IngestError> {
+        (self.complete_bytes, self.due) = (0, None);
+        for (store_path, outcome) in self.shared.commit(std::mem::take(&mut self.complete)).await? {
+            self.tell(store_path, outcome).await;
+        }
+        Ok(())
+    }
+
+    /// Tells what became of a path. Whoever asked may have gone, which is no reason to leave off.
+    async fn tell(&self, store_path: String, outcome: PathOutcome) {
+        let _ = self.results.send(PathResult { store_path, outcome }).await;
     }
 }
 
@@ -119,9 +184,9 @@ impl Native<'_> {
 fn walk(
     steps: Vec<Step>,
     chunks: &Chunks,
-    mut current: Option<Verifying>,
-    begun: Vec<Verifying>,
-) -> (Option<Verifying>, Vec<Passed>) {
+    mut current: Option<Passing>,
+    begun: Vec<Passing>,
+) -> (Option<Passing>, Vec<Passed>) {
     let mut begun = begun.into_iter();
     let mut passed = Vec::new();
     for step in steps {
@@ -132,19 +197,15 @@ fn walk(
                     path.chunk(chunks, &entry.hash);
                 }
             }
-            Step::End => passed.extend(current.take().map(Verifying::finish)),
+            Step::End => passed.extend(current.take().map(Passing::finish)),
+            Step::Withdrawn => current = None,
             Step::Loose(..) => {}
         }
     }
     (current, passed)
 }
 
-impl Verifying {
-    /// Whether something has been wrong with the path.
-    pub(super) fn is_refused(&self) -> bool {
-        self.state.is_err()
-    }
-
+impl Passing {
     fn chunk(&mut self, chunks: &Chunks, hash: &protocol::ChunkHash) {
         let Ok(open) = &mut self.state else { return };
         let outcome = match chunks.get(hash) {
