@@ -2,6 +2,7 @@
 
 mod body;
 mod error;
+mod login;
 mod native;
 mod traffic;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use formats::StorePathHash;
 use protocol::{
     CacheName,
+    admin::Minted,
     attic::{
         CacheConfig, GetMissingPathsRequest, GetMissingPathsResponse, MAX_HEADER_BYTES, NAR_INFO_HEADER,
         NAR_INFO_PREAMBLE_SIZE_HEADER, UploadPathNarInfo, UploadPathResult,
@@ -24,6 +26,7 @@ use crate::retry::{Again, RetryPolicy, Retryable, retry};
 
 pub use body::{NarBody, Pace};
 pub use error::{ApiError, Refusal};
+pub use login::IdentitySource;
 pub use native::PushSupport;
 pub use traffic::Traffic;
 
@@ -39,6 +42,8 @@ pub struct Settings {
     pub endpoint: Url,
     /// The token, if the caller has one.
     pub token: Option<String>,
+    /// What to exchange for one, if there is none.
+    pub identity: Option<IdentitySource>,
     /// When to try again.
     pub retry: RetryPolicy,
     /// How long to wait for a connection.
@@ -56,6 +61,7 @@ impl Settings {
         Self {
             endpoint,
             token,
+            identity: None,
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(60),
@@ -79,6 +85,7 @@ pub enum MetadataStyle {
 pub struct Api {
     http: reqwest::Client,
     settings: Settings,
+    login: login::Login,
     traffic: traffic::Counter,
 }
 
@@ -88,16 +95,9 @@ impl Api {
     /// # Errors
     /// The token cannot be sent in a header, or TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, ApiError> {
-        let mut headers = header::HeaderMap::new();
-        if let Some(token) = &settings.token {
-            let mut value = header::HeaderValue::try_from(format!("bearer {token}")).map_err(|_| ApiError::Token)?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("flywheel-push/", env!("CARGO_PKG_VERSION")))
-                .default_headers(headers.clone())
                 .connect_timeout(settings.connect_timeout)
                 .tcp_keepalive(Duration::from_secs(30))
         };
@@ -106,7 +106,8 @@ impl Api {
             Err(_) if settings.endpoint.scheme() == "http" => builder().tls_certs_only([]).build(),
             built => built,
         };
-        Ok(Self { http: http.map_err(ApiError::Setup)?, settings, traffic: traffic::Counter::default() })
+        let http = http.map_err(ApiError::Setup)?;
+        Ok(Self { login: login::Login::new(&settings, &http)?, http, settings, traffic: traffic::Counter::default() })
     }
 
     /// What has been sent so far, by this value and by those made from it.
@@ -220,7 +221,8 @@ impl Api {
         let (body, mut pace) = nar.into_body(preamble);
         self.traffic.request();
         let answer = async {
-            let response = request.header(header::CONTENT_LENGTH, length).body(body).send().await;
+            let request = self.login.authorize(request.header(header::CONTENT_LENGTH, length).body(body)).await;
+            let response = request.send().await;
             self.answer(&url, response).await
         };
         let limit = self.settings.stall_timeout;
@@ -289,6 +291,7 @@ impl Api {
     }
 
     async fn attempt(&self, url: &Url, request: RequestBuilder, repeat: Repeat) -> Result<Vec<u8>, Attempt> {
+        let request = self.login.authorize(request).await;
         self.answer(url, request.send().await).await.map_err(|error| Attempt { error, repeat })
     }
 
@@ -306,7 +309,10 @@ impl Api {
         }
         match status {
             StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(body),
-            _ => Err(ApiError::Refused(Box::new(Refusal::new(url.clone(), status, &headers, &body)))),
+            _ => {
+                let refusal = Refusal::new(url.clone(), status, &headers, &body);
+                Err(ApiError::Refused(Box::new(self.login.explain(refusal).await)))
+            }
         }
     }
 
@@ -315,12 +321,27 @@ impl Api {
     }
 
     fn url_of<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Url {
-        let mut url = self.settings.endpoint.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
+        url_below(&self.settings.endpoint, path)
     }
+
+    /// Exchanges the identity for a token; nothing if there is no identity, or the server takes none.
+    ///
+    /// # Errors
+    /// The identity is not trusted, or somebody cannot be reached.
+    pub async fn exchange(&self) -> Result<Option<Minted>, ApiError> {
+        match &self.settings.identity {
+            None => Ok(None),
+            Some(source) => login::exchange(&self.http, &self.settings.endpoint, source).await,
+        }
+    }
+}
+
+fn url_below<'a>(endpoint: &Url, path: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = endpoint.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
 }
 
 fn parse<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T, ApiError> {

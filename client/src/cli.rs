@@ -52,6 +52,9 @@ pub(crate) struct Login {
     /// Use this server when none is named.
     #[arg(long)]
     pub(crate) set_default: bool,
+    /// Exchange the identity of this CI job for a token, which is good for a while only.
+    #[arg(long, conflicts_with = "token")]
+    pub(crate) oidc: bool,
 }
 
 /// Make Nix substitute from a cache: edits your nix.conf and, for a private cache, your netrc.
@@ -186,6 +189,7 @@ mod tests {
         for line in [
             "attic login ci http://localhost:8080",
             "attic login --set-default ci http://localhost:8080 eyJ.x.y",
+            "attic login ci http://localhost:8080 --oidc",
             "attic push main result ./result-dev",
             "attic push ci:main --stdin -j 8 --no-closure",
             "attic push main /nix/store/x --ignore-upstream-cache-filter --force-preamble --quiet",
@@ -226,6 +230,7 @@ mod tests {
             "attic cache configure main --public --private",
             "attic cache configure main --retention-period 1day --reset-retention-period",
             "attic cache configure main --retention-period soon",
+            "attic login ci http://x token --oidc",
             "attic push main x -j 0",
             "attic push main x --limit-rate 0",
             "attic push main x --limit-rate fast",

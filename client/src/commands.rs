@@ -31,7 +31,7 @@ pub(crate) async fn run(
             post_build_hook::run(&hook, &environment, printer);
             Ok(())
         }
-        Command::Login(login) => login::run(&login, &environment, printer),
+        Command::Login(login) => login::run(&login, &environment, printer).await,
         Command::Use(given) => use_cache::run(&given, &environment, printer).await,
         Command::Cache(Cache::Create(create)) => cache::create(create, &environment, printer).await,
         Command::Cache(Cache::Configure(configure)) => cache::configure(configure, &environment, printer).await,

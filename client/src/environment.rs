@@ -2,6 +2,9 @@
 
 use std::{env, ffi::OsString, path::PathBuf};
 
+use client::api::IdentitySource;
+use url::Url;
+
 use crate::output::{ExitStatus, Failure};
 
 /// The environment, as far as it concerns us. An empty variable is one that is not set.
@@ -20,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) token: Option<String>,
     /// `ATTIC_TOKEN_FILE`: a file with the token.
     pub(crate) token_file: Option<PathBuf>,
+    /// Who the job is: `FLYWHEEL_ID_TOKEN`, or what GitHub's `ACTIONS_ID_TOKEN_REQUEST_URL` and `…_TOKEN` lead to.
+    pub(crate) identity: Option<IdentitySource>,
     /// `NIX_STORE_DIR`.
     pub(crate) nix_store_dir: Option<String>,
     /// `NIX_REMOTE`.
@@ -56,6 +61,11 @@ impl Environment {
             cache: text("ATTIC_CACHE")?,
             token: text("ATTIC_TOKEN")?,
             token_file: path("ATTIC_TOKEN_FILE"),
+            identity: identity(
+                text("FLYWHEEL_ID_TOKEN")?,
+                text("ACTIONS_ID_TOKEN_REQUEST_URL")?,
+                text("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?,
+            ),
             nix_store_dir: text("NIX_STORE_DIR")?,
             nix_remote: text("NIX_REMOTE")?,
             queue_dir: path("FLYWHEEL_QUEUE_DIR"),
@@ -71,4 +81,12 @@ impl Environment {
         })?;
         Ok(home.join(path))
     }
+}
+
+/// An address that is none is one that the runner does not have.
+fn identity(given: Option<String>, url: Option<String>, token: Option<String>) -> Option<IdentitySource> {
+    if let Some(given) = given {
+        return Some(IdentitySource::Given(given));
+    }
+    Some(IdentitySource::Runner { url: Url::parse(&url?).ok()?, token: token? })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use client::api::{Api, Settings};
+use client::api::{Api, IdentitySource, Settings};
 use protocol::CacheName;
 use url::Url;
 
@@ -19,6 +19,8 @@ pub(crate) struct Target {
     pub(crate) cache: CacheName,
     pub(crate) endpoint: Url,
     pub(crate) token: Option<String>,
+    /// What to exchange for a token, if there is none.
+    pub(crate) identity: Option<IdentitySource>,
 }
 
 impl fmt::Display for Target {
@@ -47,12 +49,18 @@ impl Target {
             (None, Some(endpoint)) => from_environment(&config, endpoint, environment)?,
             (None, None) => named(&config, default_server(&config)?, environment)?,
         };
-        Ok(Self { cache, endpoint: parse_endpoint(&endpoint)?, token })
+        // An identity is for the server in the environment, as a token there would be.
+        let identity = environment.identity.clone().filter(|_| {
+            let own = environment.server.as_deref();
+            token.is_none() && own.is_none_or(|own| own.trim_end_matches('/') == endpoint.trim_end_matches('/'))
+        });
+        Ok(Self { cache, endpoint: parse_endpoint(&endpoint)?, token, identity })
     }
 
     /// The server, ready to be asked.
     pub(crate) fn api(&self, adjust: impl FnOnce(&mut Settings)) -> Result<Api, Failure> {
         let mut settings = Settings::new(self.endpoint.clone(), self.token.clone());
+        settings.identity.clone_from(&self.identity);
         adjust(&mut settings);
         Api::new(settings).map_err(|error| failure::api(&error))
     }

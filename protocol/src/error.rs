@@ -66,6 +66,10 @@ error_codes! {
     NoSuchCache = 404, permanent;
     /// No such store path, NAR or document in the cache.
     NoSuchObject = 404, permanent;
+    /// No such token, or none that the caller may know of.
+    NoSuchToken = 404, permanent;
+    /// The identity is not good, or nothing here trusts it. Which of both is in the server's log only.
+    IdentityRefused = 403, permanent;
     /// The URL names nothing that this server has.
     NotFound = 404, permanent;
     /// The method does not go with the URL.
@@ -106,6 +110,8 @@ error_codes! {
     InvalidKey = 400, permanent;
     /// Something broke inside; the log has it.
     InternalServerError = 500, temporary;
+    /// The server has no key to sign tokens with.
+    NoSigningKey = 501, permanent;
     /// The storage or the database is away.
     Unavailable = 503, temporary;
     /// The stored bytes of the NAR are damaged; pushing the path again heals it.

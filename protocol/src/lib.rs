@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no runtime, no clock of its own. The server and the client meet here; what Nix defined is in `formats`.
 
+pub mod admin;
 pub mod attic;
 mod chunk;
 mod cutter;
@@ -19,9 +20,9 @@ pub use chunk::{ChunkHash, ChunkSizes, ChunkSizesError};
 pub use cutter::NarCutter;
 pub use error::{ErrorBody, ErrorCode};
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
-pub use name::{CacheName, CachePattern, NameError};
-pub use permission::{Permission, Permissions};
-pub use scope::{CacheClaim, CacheGrant, Grants, Scope};
+pub use name::{CacheName, CachePattern, NameError, matches_wildcard};
+pub use permission::{Permission, PermissionError, Permissions};
+pub use scope::{CacheClaim, CacheGrant, GrantTable, Grants, Scope};
 pub use time::{Clock, FixedClock, SystemClock, Timestamp};
 pub use token::Claims;
 pub use varint::{read_varint, write_varint};

@@ -119,6 +119,12 @@ fn check(text: &str, extra: impl Fn(char) -> bool) -> Result<(), NameError> {
     }
 }
 
+/// Tells whether `text` is what `pattern` says, in which `*` stands for any run of characters.
+#[must_use]
+pub fn matches_wildcard(pattern: &str, text: &str) -> bool {
+    wildcard(pattern.as_bytes(), text.as_bytes())
+}
+
 /// Matches `*` greedily with one point to come back to: linear for one star, never exponential.
 fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);

@@ -1,6 +1,6 @@
 //! What a token may do to a cache.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// One thing that a token may do to a cache.
 ///
@@ -64,6 +64,22 @@ impl Permission {
         }
     }
 
+    /// The word for this permission in configurations, requests and options.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::Delete => "delete",
+            Self::CreateCache => "create-cache",
+            Self::ConfigureCache => "configure-cache",
+            Self::ConfigureCacheRetention => "configure-cache-retention",
+            Self::DestroyCache => "destroy-cache",
+            Self::ManageTokens => "manage-tokens",
+            Self::ReadAudit => "read-audit",
+        }
+    }
+
     const fn bit(self) -> u16 {
         match self {
             Self::Pull => 1,
@@ -76,6 +92,22 @@ impl Permission {
             Self::ManageTokens => 128,
             Self::ReadAudit => 256,
         }
+    }
+}
+
+/// A text that is no permission's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no permission: there are {all}", all = Permission::ALL.map(Permission::name).join(", "))]
+pub struct PermissionError {
+    text: String,
+}
+
+impl FromStr for Permission {
+    type Err = PermissionError;
+
+    fn from_str(text: &str) -> Result<Self, PermissionError> {
+        let named = Self::ALL.into_iter().find(|permission| permission.name() == text);
+        named.ok_or_else(|| PermissionError { text: text.to_owned() })
     }
 }
 
@@ -144,6 +176,15 @@ impl fmt::Debug for Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for permission in Permission::ALL {
+            assert_eq!(permission.name().parse(), Ok(permission));
+        }
+        let error = "admin".parse::<Permission>().unwrap_err().to_string();
+        assert!(error.starts_with("\"admin\" is no permission: there are pull, push, delete,"), "{error}");
+    }
 
     #[test]
     fn a_set_holds_what_it_was_given() {

@@ -42,6 +42,56 @@ pub struct CacheGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants(pub Vec<CacheGrant>);
 
+/// Grants as people write them: `{ "main" = ["pull", "push"] }`. Their order says nothing: what a wider pattern grants, a narrower
+/// one grants too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrantTable(pub Vec<(CachePattern, Permissions)>);
+
+impl GrantTable {
+    /// The same for a token.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope::granting(&self.0)
+    }
+
+    /// Tells whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&Scope> for GrantTable {
+    fn from(scope: &Scope) -> Self {
+        let mut table: Vec<(CachePattern, Permissions)> = Vec::new();
+        for grant in scope.attic.caches.0.iter().chain(&scope.flywheel.caches.0) {
+            match table.iter_mut().find(|(pattern, _)| *pattern == grant.pattern) {
+                Some((_, permissions)) => *permissions = permissions.union(grant.permissions),
+                None => table.push((grant.pattern.clone(), grant.permissions)),
+            }
+        }
+        Self(table)
+    }
+}
+
+impl Serialize for GrantTable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = |permissions: Permissions| permissions.iter().map(Permission::name).collect::<Vec<_>>();
+        serializer.collect_map(self.0.iter().map(|(pattern, permissions)| (pattern, names(*permissions))))
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table: BTreeMap<CachePattern, Vec<String>> = BTreeMap::deserialize(deserializer)?;
+        let line = |(pattern, names): (CachePattern, Vec<String>)| {
+            let permissions = names.iter().map(|name| name.parse::<Permission>()).collect::<Result<_, _>>();
+            Ok((pattern, permissions.map_err(D::Error::custom)?))
+        };
+        table.into_iter().map(line).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl Scope {
     /// The scope in which all of `grants` is allowed, and nothing else.
     ///
@@ -308,5 +358,16 @@ mod tests {
         assert!(serde_json::from_str::<Grants>(r#"{"main":{"cc":2}}"#).is_err());
         let grants: Grants = serde_json::from_str(r#"{"main":{"cc":true,"r":0,"zz":1}}"#).unwrap();
         assert_eq!(format!("{:?}", grants.0[0].permissions), r#"{"cc"}"#);
+    }
+
+    #[test]
+    fn a_table_is_read_and_written() {
+        let text = r#"{"main":["pull","push"],"team-*":["pull","manage-tokens"]}"#;
+        let table: GrantTable = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&table).unwrap(), text);
+        let scope = table.scope();
+        assert_eq!(serde_json::to_string(&GrantTable::from(&scope)).unwrap(), text);
+        let error = serde_json::from_str::<GrantTable>(r#"{"main":["write"]}"#).unwrap_err().to_string();
+        assert!(error.contains("\"write\" is no permission"), "{error}");
     }
 }

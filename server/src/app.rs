@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use database::Database;
 use metrics_exporter_prometheus::PrometheusHandle;
-use protocol::{CacheName, ChunkSizes, Clock};
+use protocol::{CacheName, ChunkSizes, Clock, Scope};
 
 use crate::{
     auth::TokenKeys,
     config::Endpoint,
+    exchange::Exchange,
     fetch::Fetch,
     figures::Figures,
-    http::{Caches, NarInfos},
+    http::{Caches, NarInfos, Standings},
     ingest::Ingest,
     journal::Journal,
     usage::Usage,
@@ -27,6 +28,8 @@ pub struct Parts {
     pub database: Arc<dyn Database>,
     /// The caches that requests name.
     pub caches: Caches,
+    /// What the registry knows of the tokens that were used.
+    pub standings: Standings,
     /// The narinfos that were asked for.
     pub narinfos: NarInfos,
     /// The write path.
@@ -37,6 +40,8 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     /// The keys that tokens are checked with.
     pub tokens: TokenKeys,
+    /// Whose identities are exchanged for tokens.
+    pub exchange: Exchange,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// What the index holds altogether.
@@ -66,6 +71,10 @@ pub struct Settings {
     pub compression_level: i32,
     /// The most metadata that an upload may carry, in bytes.
     pub max_nar_info_size: usize,
+    /// Whether a token must be in the registry.
+    pub require_registered: bool,
+    /// What everybody may do, if anything.
+    pub everybody: Option<Arc<Scope>>,
 }
 
 impl App {

@@ -3,8 +3,8 @@
 //! One call does it: [`note`], or `http/audited.rs` around the whole work of a handler. An act that was done and cannot be
 //! written down stays done; the log has it then, at the level of an error.
 
-use database::{Act, Database, NewAct, Outcome};
-use protocol::{CacheName, Timestamp};
+use database::{Act, ActRow, Database, NewAct, Outcome};
+use protocol::{CacheName, Timestamp, admin::ActInfo};
 
 use crate::{auth::Caller, config::Environment};
 
@@ -68,6 +68,12 @@ impl Deed {
         Self { outcome, ..self }
     }
 
+    /// It was answered with this error.
+    #[must_use]
+    pub fn went_wrong(self, status: u16, code: &str) -> Self {
+        self.ended(if status >= 500 { Outcome::Failed } else { Outcome::Refused }).detail(code)
+    }
+
     /// On this cache.
     #[must_use]
     pub fn on(self, cache: &CacheName) -> Self {
@@ -85,6 +91,13 @@ impl Deed {
     pub fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
+}
+
+/// An act as admins see it.
+#[must_use]
+pub fn info(row: ActRow) -> ActInfo {
+    let ActRow { at, subject, token, address, act, cache, object, outcome, detail, .. } = row;
+    ActInfo { at, subject, token, address, act, cache, object, outcome, detail }
 }
 
 /// Writes an act down, in the log and in the index.

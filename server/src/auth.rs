@@ -7,10 +7,12 @@ mod caller;
 mod credentials;
 mod keys;
 mod material;
+mod minting;
 mod secret_file;
 
 pub use caller::{Caller, Refusal};
 pub use credentials::credentials;
 pub use keys::{KeysError, MintError, TokenError, TokenKeys};
 pub use material::secret_material;
+pub use minting::{Minting, MintingError, token_info};
 pub use secret_file::SecretFileError;

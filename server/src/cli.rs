@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. The exit status is 0 if it went well, 1 if not, and 2 if
 //! the command line makes no sense; `fsck` has two more. One verb is one file.
 
+mod audit;
 mod cache;
 mod check_config;
 mod failure;
@@ -22,10 +23,10 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use database::Database;
-use protocol::{Clock, SystemClock};
+use protocol::{Clock, SystemClock, Timestamp};
 
 use crate::{
-    audit::{self, Deed, Who},
+    audit::{Deed, Who, note},
     config::{Config, Environment, Loaded, LogFormat, Sources},
     run, telemetry,
 };
@@ -65,7 +66,7 @@ enum Verb {
     Serve(ServeArgs),
     /// Print the configuration that is in effect, with secrets masked
     CheckConfig,
-    /// Make access tokens
+    /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::TokenVerb),
     /// Make an access token, with the options of `atticadm`
@@ -77,6 +78,9 @@ enum Verb {
     Fsck(fsck::FsckArgs),
     /// Tell how much there is
     Stats(stats::StatsArgs),
+    /// Show what was done by those who may do more than push and pull
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -118,7 +122,7 @@ impl Context<'_> {
 
     /// Writes down what the operator did.
     async fn note(&self, database: &dyn Database, deed: Deed) {
-        audit::note(database, self.clock.now(), &Who::operator(&self.sources.environment), deed).await;
+        note(database, self.clock.now(), &Who::operator(&self.sources.environment), deed).await;
     }
 }
 
@@ -141,6 +145,14 @@ pub fn main() -> ExitCode {
     };
     let output = Output { data: &mut io::stdout(), notes: &mut io::stderr() };
     invoke(invocation, output, serve).into()
+}
+
+/// A time as people read it.
+fn date(at: Timestamp) -> String {
+    let since_1970 = std::time::Duration::from_secs(u64::try_from(at.0).unwrap_or(0));
+    // Beyond the year 9999 there is nothing to tell apart.
+    let latest = std::time::Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since_1970.min(latest)).to_string()
 }
 
 /// Waits for something that needs a runtime.
@@ -220,6 +232,7 @@ where
         Verb::CheckConfig => check_config::run(&context, output),
         Verb::Token(verb) => token::run(verb, &context, output),
         Verb::MakeToken(args) => token::make_token(args, &context, output),
+        Verb::Audit(verb) => audit::run(verb, &context, output),
         Verb::Cache(verb) => cache::run(verb, &context, output),
         Verb::Fsck(args) => fsck::run(&args, &context, output),
         Verb::Stats(args) => stats::run(&args, &context, output),

@@ -3,11 +3,14 @@
 //! A [`Config`] is complete: whatever nobody has set has its default. Every section is one file here. Keys of our own stand
 //! under `[flywheel]`, all others are Attic's. Nothing below this module reads the environment.
 
+mod anonymous;
+mod audit;
 mod chunking;
 mod compression;
 mod database;
 mod environment;
 mod error;
+mod exchange;
 mod file;
 mod flywheel;
 mod garbage_collection;
@@ -15,6 +18,7 @@ mod inspection;
 mod jwt;
 mod limits;
 mod storage;
+mod tokens;
 mod value;
 
 use std::{
@@ -24,17 +28,21 @@ use std::{
 
 use serde::Serialize;
 
+pub use anonymous::Anonymous;
+pub use audit::Audit;
 pub use chunking::Chunking;
 pub use compression::Compression;
 pub use database::{Database, DatabaseUrl};
 pub use environment::Environment;
 pub use error::{ConfigError, Unsupported, Warning};
+pub use exchange::{ClaimPatterns, Exchange, TrustRule};
 pub use flywheel::{Flywheel, LogFormat};
 pub use garbage_collection::GarbageCollection;
 pub use inspection::Inspection;
 pub use jwt::{Jwt, Signing};
 pub use limits::Limits;
 pub use storage::{Credentials, S3, Storage};
+pub use tokens::{OtherKey, Tokens, VerifyingKey};
 pub use value::{ByteSize, Endpoint, HumanDuration, Secret};
 
 use file::File;
@@ -122,9 +130,11 @@ impl Config {
             None => Storage::Local { path: in_data_dir("store")? },
         };
         let listen = sources.listen.or(file.listen);
+        let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)));
+        warnings.extend(file.flywheel.anonymous.warning(listen));
         let jwt = file.jwt.complete(environment, file.flywheel.token_secret_file.as_deref(), in_data_dir)?;
         let config = Self {
-            listen: listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT))),
+            listen,
             allowed_hosts: file.allowed_hosts,
             api_endpoint: file.api_endpoint,
             substituter_endpoint: file.substituter_endpoint,

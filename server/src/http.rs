@@ -1,10 +1,13 @@
 //! HTTP: every route on one page. Nothing outside this module imports axum.
 
 mod access;
+mod acts;
 mod attic;
 mod audited;
 mod document;
 mod error;
+mod exchange;
+mod json;
 mod linger;
 mod nar;
 mod narinfo;
@@ -17,6 +20,7 @@ mod response;
 mod stats;
 mod substituter;
 mod target;
+mod tokens;
 
 use axum::{
     Router,
@@ -27,7 +31,7 @@ use axum::{
 
 use crate::app::App;
 
-pub use access::{Caches, kept as kept_caches};
+pub use access::{Caches, Standings, kept as kept_caches, kept_standings};
 pub use error::ApiError;
 pub(crate) use linger::{LingeringListener, Peer};
 pub use narinfo::{NarInfos, kept as kept_narinfos};
@@ -57,6 +61,13 @@ pub fn router(app: App) -> Router {
         .route("/_flywheel/v1/caches/{cache}/missing-chunks", post(push::missing_chunks))
         // For whoever looks after caches.
         .route("/_flywheel/v1/stats", get(stats::stats))
+        // For CI.
+        .route("/_flywheel/v1/exchange", get(exchange::offer).post(exchange::exchange))
+        // For admins.
+        .route("/_flywheel/v1/tokens", get(tokens::list).post(tokens::mint))
+        .route("/_flywheel/v1/tokens/revoke", post(tokens::revoke_subject))
+        .route("/_flywheel/v1/tokens/{id}", get(tokens::show).delete(tokens::revoke))
+        .route("/_flywheel/v1/audit", get(acts::list))
         // For Nix: `/{cache}/…`, and the default cache at the root.
         .fallback(substituter::serve)
         .method_not_allowed_fallback(substituter::method_not_allowed)

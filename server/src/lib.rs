@@ -3,9 +3,11 @@
 pub mod app;
 pub mod audit;
 pub mod auth;
+mod chores;
 pub mod cli;
 pub mod config;
 mod encode;
+pub mod exchange;
 pub mod fetch;
 pub mod figures;
 pub mod http;

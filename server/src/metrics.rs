@@ -43,6 +43,9 @@ pub const SLOW_REQUESTS: &str = "flywheel_slow_requests_total";
 /// A request that takes longer until its answer begins is told in the log.
 pub const SLOW: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Identities that CI showed, by outcome (`done`, `refused`, `unavailable`) and rule.
+pub const EXCHANGES: &str = "flywheel_exchanges_total";
+
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
 
@@ -89,5 +92,6 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     for name in [DAMAGED_CHUNKS, SCRUBBED_BYTES, SCRUB_FAILURES] {
         metrics::counter!(name).absolute(0);
     }
+    describe_counter!(EXCHANGES, "Identities that CI showed, by outcome and rule");
     Ok(handle)
 }

@@ -13,7 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::{App, Parts, Settings},
     auth::{TokenKeys, secret_material},
+    chores::{self, Keep},
     config::{self, Config, DatabaseUrl},
+    exchange::Exchange,
     fetch::Fetch,
     http,
     ingest::{Ingest, Limits},
@@ -57,6 +59,7 @@ pub struct Server {
     scrub: Option<Scrub>,
     /// Takes the statistics now and then, if it is to.
     taking: Option<Taking>,
+    keep: Keep,
 }
 
 /// Serves until a signal comes; then ends what is in flight, and at the second signal or after [`DRAIN`] stops at once.
@@ -99,7 +102,7 @@ impl Server {
         config.validate()?;
         let storage = open_storage(config).await?;
         let database = open_database(config).await?;
-        let tokens = TokenKeys::open(&config.jwt).context("the token secret cannot be had")?;
+        let tokens = TokenKeys::open(&config.jwt, &config.flywheel.tokens).context("the token secret cannot be had")?;
         let metrics = metrics::install().context("metrics cannot be gathered")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
@@ -119,10 +122,12 @@ impl Server {
             fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
             database,
             caches: http::kept_caches(),
+            standings: http::kept_standings(),
             narinfos: http::kept_narinfos(config.flywheel.narinfo_cache_size.0),
             ingest,
             journal: Arc::clone(&journal),
             tokens,
+            exchange: Exchange::new(&config.flywheel.exchange).context("the issuers of identities cannot be asked")?,
             clock,
             figures: Arc::default(),
             usage: Usage::default(),
@@ -135,7 +140,7 @@ impl Server {
         let taking = taking.map(|every| Taking::new(Arc::clone(&app.database), Arc::clone(&app.clock), every));
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-        Ok(Self { app, listener, tracker, scrub, taking })
+        Ok(Self { app, listener, tracker, keep: Keep::of(config), scrub, taking })
     }
 
     /// Where it listens: the port, too, if it was to choose one.
@@ -159,10 +164,11 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, listener, tracker, scrub, taking } = self;
+        let Self { app, listener, tracker, keep, scrub, taking } = self;
         let taking = taking.map(|taking| tokio::spawn(taking.run(soft.clone())));
         let scrubbing = scrub.map(|scrub| tokio::spawn(scrub.run(soft.clone())));
         let usage = write_usage(app.clone(), soft.clone());
+        let forgetting = chores::forget(app.clone(), keep, soft.clone());
         let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Peer>();
         let serving =
             axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
@@ -174,6 +180,7 @@ impl Server {
         for chore in scrubbing.into_iter().chain(taking) {
             chore.await?;
         }
+        forgetting.await?;
         // What was used while requests ended.
         flush_usage(&app).await;
         tracker.close();
@@ -299,6 +306,8 @@ fn settings(config: &Config) -> Settings {
         chunking: config.chunking.0,
         compression_level: config.compression.level,
         max_nar_info_size: config.max_nar_info_size as usize,
+        require_registered: config.flywheel.tokens.require_registered,
+        everybody: (!config.flywheel.anonymous.is_empty()).then(|| Arc::new(config.flywheel.anonymous.scope())),
     }
 }
 

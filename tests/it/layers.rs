@@ -31,6 +31,7 @@ const RESERVED: [(&str, &[&str]); 7] = [
     ("hyper-util", &["server"]),
     ("tower", &["server"]),
     ("sqlx", &["sqlite", "postgres"]),
+    // The server asks the issuers of identities for their keys, and nobody else for anything.
     ("reqwest", &["server", "client", "it", "benches"]),
     ("tokio", &["storage", "s3", "database", "sqlite", "postgres", "server", "client", "it", "benches"]),
 ];

@@ -67,7 +67,7 @@ pub enum ApiError {
 }
 
 /// An answer other than success.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     /// What was asked.
     pub url: Url,

@@ -91,6 +91,7 @@ impl Api {
         let (body, mut pace) = body.into_body(None);
         self.traffic.request();
         let request = self.http.post(url.clone()).header(header::CONTENT_TYPE, CONTENT_TYPE).body(body);
+        let request = self.login.authorize(request).await;
         let limit = self.settings.stall_timeout;
         let stalled = || ApiError::Stalled { url: url.clone(), limit };
         let failed = |source| ApiError::transport(&self.settings.endpoint, source);

@@ -1,10 +1,9 @@
 //! The registry of tokens.
 
 use async_trait::async_trait;
-use database::{Cache, NewToken, Result, Standing, TokenFilter, TokenMark, TokenRef, TokenRow, Tokens};
-use protocol::{CacheName, Claims, Timestamp};
+use database::{NewToken, Result, Standing, TokenFilter, TokenMark, TokenRef, TokenRow, Tokens};
+use protocol::{Claims, Timestamp};
 
-use super::caches::CacheRow;
 use crate::{
     column::Column,
     dialect::{Connection, Index},
@@ -52,10 +51,6 @@ impl Tokens for Index {
         asking!(self, |connection| standing(connection, token).await)
     }
 
-    async fn find_cache_for(&self, name: &CacheName, token: &TokenRef) -> Result<(Option<Cache>, Standing)> {
-        asking!(self, |connection| find_cache_for(connection, name, token).await)
-    }
-
     async fn find_token(&self, id: &str) -> Result<Option<TokenRow>> {
         asking!(self, |connection| find(connection, id).await)
     }
@@ -97,10 +92,15 @@ async fn register(connection: &mut Connection, token: &NewToken) -> Result<bool>
         proof,
         revoked_at
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
-    Ok(done.rows_affected() > 0)
+    if done.rows_affected() > 0 {
+        return Ok(true);
+    }
+    // The answer to the same call may have been lost: then this very token is there.
+    let there = find(connection, &token.id).await?;
+    Ok(there.is_some_and(|row| row.subject == token.subject && row.created_at == token.created_at))
 }
 
 async fn standing(connection: &mut Connection, token: &TokenRef<'_>) -> Result<Standing> {
@@ -110,34 +110,6 @@ async fn standing(connection: &mut Connection, token: &TokenRef<'_>) -> Result<S
         .await
         .map_err(failed)?;
     Ok(Standing::of(row.is_registered, row.is_revoked))
-}
-
-async fn find_cache_for(
-    connection: &mut Connection,
-    name: &CacheName,
-    token: &TokenRef<'_>,
-) -> Result<(Option<Cache>, Standing)> {
-    let name = name.as_str();
-    let created_at = token.created_at.map(|at| at.0);
-    let row = sqlx::query_file!("sql/cache_find_for.sql", name, token.id, token.subject, created_at)
-        .fetch_one(connection)
-        .await
-        .map_err(failed)?;
-    let standing = Standing::of(row.is_registered, row.is_revoked);
-    // A cache that is there has all that no cache may lack.
-    let cache = || {
-        Some(CacheRow {
-            id: row.id?,
-            name: row.name?,
-            is_public: row.is_public?,
-            store_dir: row.store_dir?,
-            priority: row.priority?,
-            upstream_key_names: row.upstream_key_names?,
-            retention: row.retention,
-            keys: row.keys,
-        })
-    };
-    Ok((cache().map(Cache::try_from).transpose()?, standing))
 }
 
 async fn find(connection: &mut Connection, id: &str) -> Result<Option<TokenRow>> {

@@ -1,9 +1,9 @@
 //! The registry of tokens: which were made here, and which are not good any more.
 
 use async_trait::async_trait;
-use protocol::{CacheName, Claims, Scope, Timestamp};
+use protocol::{Claims, Scope, Timestamp};
 
-use crate::{Cache, Result};
+use crate::Result;
 
 /// Tokens that were made here, and those that were revoked.
 #[async_trait]
@@ -13,9 +13,6 @@ pub trait Tokens {
 
     /// What the registry knows of a token that was verified. One statement.
     async fn token_standing(&self, token: &TokenRef) -> Result<Standing>;
-
-    /// [`Caches::find_cache`](crate::Caches::find_cache) and [`Tokens::token_standing`] in one statement.
-    async fn find_cache_for(&self, name: &CacheName, token: &TokenRef) -> Result<(Option<Cache>, Standing)>;
 
     /// The token with that id.
     async fn find_token(&self, id: &str) -> Result<Option<TokenRow>>;

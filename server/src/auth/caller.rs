@@ -1,15 +1,16 @@
 //! A caller, and what they may do to a cache.
 
-use database::Cache;
-use http::HeaderMap;
-use protocol::{CacheName, Claims, Permission, Permissions, Timestamp};
+use std::sync::Arc;
 
-use super::{TokenKeys, credentials};
+use database::Cache;
+use protocol::{CacheName, Claims, Permission, Permissions, Scope};
 
 /// Who makes a request.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
     claims: Option<Claims>,
+    /// What the configuration lets everybody do.
+    everybody: Option<Arc<Scope>>,
 }
 
 /// Why a caller may not do something.
@@ -27,26 +28,25 @@ impl Caller {
     /// Somebody without a token.
     #[must_use]
     pub const fn anonymous() -> Self {
-        Self { claims: None }
+        Self { claims: None, everybody: None }
     }
 
     /// The bearer of a token that was verified.
     #[must_use]
     pub const fn bearing(claims: Claims) -> Self {
-        Self { claims: Some(claims) }
+        Self { claims: Some(claims), everybody: None }
     }
 
-    /// The caller that the headers of a request speak of. One with a bad token is anonymous; the log says what is bad.
+    /// The same caller, who may also do what everybody may.
     #[must_use]
-    pub fn of(headers: &HeaderMap, keys: &TokenKeys, now: Timestamp) -> Self {
-        let Some(token) = credentials(headers) else { return Self::anonymous() };
-        match keys.verify(&token, now) {
-            Ok(claims) => Self::bearing(claims),
-            Err(error) => {
-                tracing::debug!(%error, "ignored a token");
-                Self::anonymous()
-            }
-        }
+    pub fn among(self, everybody: Option<Arc<Scope>>) -> Self {
+        Self { everybody, ..self }
+    }
+
+    /// What the caller's token says.
+    #[must_use]
+    pub const fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
     }
 
     /// Whom the token was made for.
@@ -68,10 +68,19 @@ impl Caller {
         if cache.is_public { granted.with(Permission::Pull) } else { granted }
     }
 
-    /// What the caller's token grants on a name, whether or not there is a cache of that name.
+    /// What the caller is granted on a name, by a token or with everybody, whether or not there is a cache of that name.
     #[must_use]
     pub fn granted(&self, name: &CacheName) -> Permissions {
-        self.claims.as_ref().map_or(Permissions::NONE, |claims| claims.scope.permissions(name))
+        let by_token = self.claims.as_ref().map_or(Permissions::NONE, |claims| claims.scope.permissions(name));
+        by_token.union(self.everybody.as_ref().map_or(Permissions::NONE, |scope| scope.permissions(name)))
+    }
+
+    /// Tells whether there may be a cache that the caller may push to.
+    #[must_use]
+    pub fn may_push_somewhere(&self) -> bool {
+        let scopes = self.claims.iter().map(|claims| &claims.scope).chain(self.everybody.as_deref());
+        let mut grants = scopes.flat_map(|scope| &scope.attic.caches.0);
+        grants.any(|grant| grant.permissions.contains(Permission::Push))
     }
 
     /// Decides whether the caller may do something that needs `permission` to the cache of that name; `cache` is that cache,
@@ -152,5 +161,19 @@ mod tests {
         let reader = bearer(r#"{"hid*":{"r":1}}"#);
         assert_eq!(reader.require(Permission::Pull, &hidden.name, None), Ok(()));
         assert_eq!(reader.require(Permission::Push, &hidden.name, Some(&hidden)), Err(Refusal::Forbidden));
+    }
+
+    #[test]
+    fn what_everybody_may_do_adds_to_a_token() {
+        let everybody: Scope =
+            serde_json::from_str(r#"{"https://jwt.attic.rs/v1":{"caches":{"open":{"r":1,"w":1}}}}"#).unwrap();
+        let everybody = Some(Arc::new(everybody));
+        let may = |caller: &Caller, text: &str| format!("{:?}", caller.granted(&name(text)));
+        let stranger = Caller::anonymous().among(everybody.clone());
+        assert_eq!((may(&stranger, "open"), may(&stranger, "main")), (r#"{"r", "w"}"#.into(), "{}".into()));
+        assert_eq!(stranger.require(Permission::Push, &name("open"), None), Ok(()));
+        assert_eq!(stranger.require(Permission::Push, &name("main"), None), Err(Refusal::Unauthorized));
+        let holder = bearer(r#"{"open":{"r":1,"d":1}}"#).among(everybody);
+        assert_eq!(may(&holder, "open"), r#"{"r", "w", "d"}"#);
     }
 }

@@ -8,16 +8,23 @@ use protocol::{Claims, Timestamp};
 use serde::Serialize;
 
 use super::secret_file::{self, SecretFileError};
-use crate::config::{Jwt, Secret, Signing};
+use crate::config::{Jwt, Secret, Signing, Tokens, VerifyingKey};
 
 /// What verifies tokens and, unless only a public key is there, mints them.
 pub struct TokenKeys {
-    verifying: DecodingKey,
-    signing: Option<EncodingKey>,
-    validation: Validation,
+    /// The first is that of `[jwt.signing]`.
+    verifying: Vec<Verifying>,
+    signing: Option<(EncodingKey, Header)>,
     /// What minted tokens say of issuer and audience, so that they are good here.
     issuer: Option<String>,
     audiences: Option<Vec<String>>,
+}
+
+/// A key that tokens are checked with.
+struct Verifying {
+    id: Option<String>,
+    key: DecodingKey,
+    validation: Validation,
 }
 
 /// Keys that cannot be used.
@@ -82,7 +89,7 @@ impl TokenKeys {
     ///
     /// # Errors
     /// If a key is malformed, or its file cannot be read or made.
-    pub fn open(config: &Jwt) -> Result<Self, KeysError> {
+    pub fn open(config: &Jwt, tokens: &Tokens) -> Result<Self, KeysError> {
         let secret;
         let (algorithm, verifying, signing) = match &config.signing {
             Signing::Hs256Secret(secret) => shared(secret)?,
@@ -97,21 +104,26 @@ impl TokenKeys {
             Signing::Rs256Secret(key) => rsa_pair(key)?,
             Signing::Rs256PublicKey(key) => rsa_public(key)?,
         };
-        let mut validation = Validation::new(algorithm);
-        // Times are checked against our own clock, below.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = config.token_bound_audiences.is_some();
-        if let Some(issuer) = &config.token_bound_issuer {
-            validation.set_issuer(std::slice::from_ref(issuer));
-            validation.required_spec_claims.insert("iss".to_owned());
-        }
-        if let Some(audiences) = &config.token_bound_audiences {
-            validation.set_audience(audiences);
-            validation.required_spec_claims.insert("aud".to_owned());
+        let header = Header { kid: tokens.key_id.clone(), ..Header::new(algorithm) };
+        let signing = signing.map(|key| (key, header));
+        let mut keys =
+            vec![Verifying { id: tokens.key_id.clone(), key: verifying, validation: validation(config, algorithm) }];
+        for other in &tokens.other_keys {
+            let (algorithm, key, _) = match &other.key {
+                VerifyingKey::Hs256Secret(secret) => shared(secret)?,
+                VerifyingKey::Rs256PublicKey(key) => rsa_public(key)?,
+                VerifyingKey::File(path) => shared(&secret_file::read(path)?)?,
+            };
+            keys.push(Verifying { id: other.key_id.clone(), key, validation: validation(config, algorithm) });
         }
         let (issuer, audiences) = (config.token_bound_issuer.clone(), config.token_bound_audiences.clone());
-        Ok(Self { verifying, signing, validation, issuer, audiences })
+        Ok(Self { verifying: keys, signing, issuer, audiences })
+    }
+
+    /// Tells whether there is a key to sign with.
+    #[must_use]
+    pub fn can_mint(&self) -> bool {
+        self.signing.is_some()
     }
 
     /// Signs a token that says `claims`, and of issuer and audience what this server asks for.
@@ -126,12 +138,11 @@ impl TokenKeys {
             #[serde(skip_serializing_if = "Option::is_none")]
             aud: Option<&'a [String]>,
         }
-        let key = self.signing.as_ref().ok_or(MintError::PublicKeyOnly)?;
+        let (key, header) = self.signing.as_ref().ok_or(MintError::PublicKeyOnly)?;
         let issuer = claims.iss.clone().or_else(|| self.issuer.clone());
         let claims = Claims { iss: issuer, ..claims.clone() };
         let minted = Minted { claims: &claims, aud: self.audiences.as_deref() };
-        let header = Header::new(self.validation.algorithms[0]);
-        jsonwebtoken::encode(&header, &minted, key).map_err(MintError::Signing)
+        jsonwebtoken::encode(header, &minted, key).map_err(MintError::Signing)
     }
 
     /// What a token says, if it is good at `now`.
@@ -139,10 +150,7 @@ impl TokenKeys {
     /// # Errors
     /// Says why it is not.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-        let claims = match jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation) {
-            Ok(decoded) => decoded.claims,
-            Err(e) => return Err(reason(e.kind())),
-        };
+        let claims = self.signed(token)?;
         if claims.exp.plus(Claims::LEEWAY) < now {
             return Err(TokenError::Expired(claims.exp));
         }
@@ -151,6 +159,46 @@ impl TokenKeys {
             _ => Ok(claims),
         }
     }
+
+    /// What a token says, if one of the keys signed it.
+    ///
+    /// A `kid` picks the keys of that name. One that names no key here means nothing, as it does with Attic: then, and without
+    /// any, each key is tried.
+    fn signed(&self, token: &str) -> Result<Claims, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|error| reason(error.kind()))?;
+        let named = |key: &&Verifying| header.kid.is_some() && key.id == header.kid;
+        let is_named = self.verifying.iter().any(|key| named(&key));
+        let mut refused = TokenError::Signature;
+        for key in self.verifying.iter().filter(|key| !is_named || named(key)) {
+            match jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation) {
+                Ok(decoded) => return Ok(decoded.claims),
+                Err(error) => match reason(error.kind()) {
+                    TokenError::Signature => {}
+                    // This key did sign it, so no other has more to say.
+                    other => refused = other,
+                },
+            }
+        }
+        Err(refused)
+    }
+}
+
+/// What a token that is signed in this way must say.
+fn validation(config: &Jwt, algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    // Times are checked against our own clock.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = config.token_bound_audiences.is_some();
+    if let Some(issuer) = &config.token_bound_issuer {
+        validation.set_issuer(std::slice::from_ref(issuer));
+        validation.required_spec_claims.insert("iss".to_owned());
+    }
+    if let Some(audiences) = &config.token_bound_audiences {
+        validation.set_audience(audiences);
+        validation.required_spec_claims.insert("aud".to_owned());
+    }
+    validation
 }
 
 fn reason(kind: &ErrorKind) -> TokenError {
@@ -198,10 +246,10 @@ pub(super) fn decode(what: &'static str, base64: &Secret) -> Result<Vec<u8>, Key
 /// Shows no key.
 impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mints = self.signing.is_some();
+        let algorithms = self.verifying.iter().flat_map(|key| &key.validation.algorithms).collect::<Vec<_>>();
         f.debug_struct("TokenKeys")
-            .field("algorithms", &self.validation.algorithms)
-            .field("mints", &mints)
+            .field("algorithms", &algorithms)
+            .field("mints", &self.can_mint())
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ pub(super) fn run(context: &Context<'_>, output: &mut Output<'_>) -> Result<(), 
     config.validate()?;
     // The server's own secret is made when it starts: there is nothing to check, and nothing is to be written here.
     if !matches!(config.jwt.signing, Signing::OwnFile(_)) {
-        TokenKeys::open(&config.jwt)?;
+        TokenKeys::open(&config.jwt, &config.flywheel.tokens)?;
     }
     Ok(())
 }

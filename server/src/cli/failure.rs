@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, io, process::ExitCode};
 
 use crate::{
-    auth::{KeysError, MintError},
+    auth::{KeysError, MintError, MintingError},
     config::{ConfigError, Unsupported},
     journal::JournalError,
 };
@@ -113,6 +113,16 @@ impl From<MintError> for Failure {
         match error {
             MintError::PublicKeyOnly => failure.hint("make tokens where the private key is, or configure it here"),
             MintError::Signing(_) => failure,
+        }
+    }
+}
+
+impl From<MintingError> for Failure {
+    fn from(error: MintingError) -> Self {
+        match error {
+            MintingError::Signing(error) => error.into(),
+            MintingError::Registry(error) => error.into(),
+            MintingError::ProofUsed => Self::of(&error),
         }
     }
 }

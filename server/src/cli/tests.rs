@@ -71,7 +71,8 @@ impl World {
     fn keys(&self, file: Option<&str>) -> TokenKeys {
         let environment = [("HOME", self.dir.path())].into_iter().collect();
         let sources = Sources { file: file.map(PathBuf::from), environment, ..Sources::default() };
-        TokenKeys::open(&Config::load(&sources).unwrap().config.jwt).unwrap()
+        let config = Config::load(&sources).unwrap().config;
+        TokenKeys::open(&config.jwt, &config.flywheel.tokens).unwrap()
     }
 
     /// What the token says that a command prints.

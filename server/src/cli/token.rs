@@ -1,15 +1,22 @@
-//! `token make`, and `make-token` with the options of `atticadm`.
+//! `token`: making, listing and revoking tokens; and `make-token` with the options of `atticadm`.
 
 mod grants;
+mod list;
+mod revoke;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use protocol::{CachePattern, Claims, Permission, Permissions, Scope};
-use rand::RngExt;
+use database::Act;
+use protocol::{CachePattern, Permission, Permissions, Scope};
 
-use super::{Context, Failure, Output};
-use crate::{auth::TokenKeys, config::HumanDuration};
+use super::{Context, Failure, Output, block_on};
+use crate::{
+    audit::{Deed, Who},
+    auth::{MintError, Minting, TokenKeys},
+    config::HumanDuration,
+    run::open_database,
+};
 use grants::GrantArgs;
 
 /// How long a token is good unless it is said.
@@ -19,6 +26,12 @@ const DEFAULT_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) enum TokenVerb {
     /// Make a token: by default, one to pull from and push to the cache main
     Make(TokenMakeArgs),
+    /// List the tokens that were made here and are still good
+    List(list::ListArgs),
+    /// Show a token
+    Show(list::ShowArgs),
+    /// Revoke a token, or all tokens of a subject
+    Revoke(revoke::RevokeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -40,9 +53,8 @@ pub(super) struct TokenMakeArgs {
     admin: bool,
     #[command(flatten)]
     grants: GrantArgs,
-    /// Print what the token would say, as JSON, in place of the token
-    #[arg(long)]
-    dump_claims: bool,
+    #[command(flatten)]
+    last: MakeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -55,13 +67,31 @@ pub(super) struct MakeTokenArgs {
     validity: HumanDuration,
     #[command(flatten)]
     grants: GrantArgs,
+    #[command(flatten)]
+    last: MakeArgs,
+}
+
+/// What happens to the token.
+#[derive(Debug, Args)]
+pub(super) struct MakeArgs {
     /// Print what the token would say, as JSON, in place of the token
     #[arg(long)]
     dump_claims: bool,
+    /// Do not write the token down: it is in no list, and can be revoked by its subject only
+    #[arg(long)]
+    unregistered: bool,
 }
 
 pub(super) fn run(verb: TokenVerb, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
-    let TokenVerb::Make(args) = verb;
+    match verb {
+        TokenVerb::Make(args) => make_with_defaults(args, context, output),
+        TokenVerb::List(args) => list::run(args, context, output),
+        TokenVerb::Show(args) => list::show(&args, context, output),
+        TokenVerb::Revoke(args) => revoke::run(args, context, output),
+    }
+}
+
+fn make_with_defaults(args: TokenMakeArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let validity = match (args.validity, args.days) {
         (Some(validity), _) => validity.0,
         (None, Some(days)) => Duration::try_from_secs_f64(days * 86400.0)
@@ -76,12 +106,13 @@ pub(super) fn run(verb: TokenVerb, context: &Context<'_>, output: &mut Output<'_
     } else if grants.is_empty() {
         grants.push((grants::pattern("main"), read_write));
     }
-    make(Request { sub: args.sub, validity, grants, dump_claims: args.dump_claims }, context, output)
+    let request = Request { sub: args.sub, validity, grants, last: args.last };
+    make(request, context, output)
 }
 
 pub(super) fn make_token(args: MakeTokenArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
-    let MakeTokenArgs { sub, validity, grants, dump_claims } = args;
-    make(Request { sub, validity: validity.0, grants: grants.list(), dump_claims }, context, output)
+    let MakeTokenArgs { sub, validity, grants, last } = args;
+    make(Request { sub, validity: validity.0, grants: grants.list(), last }, context, output)
 }
 
 /// A token to be made.
@@ -89,7 +120,7 @@ struct Request {
     sub: String,
     validity: Duration,
     grants: Vec<(CachePattern, Permissions)>,
-    dump_claims: bool,
+    last: MakeArgs,
 }
 
 fn make(request: Request, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -98,22 +129,40 @@ fn make(request: Request, context: &Context<'_>, output: &mut Output<'_>) -> Res
         return Err(Failure::usage("the token would have ended before it was made"));
     }
     let now = context.clock.now();
-    let claims = Claims {
-        sub: request.sub,
-        exp: now.plus(request.validity),
-        nbf: Some(now),
-        iat: Some(now),
-        jti: Some(format!("{:032x}", rand::rng().random::<u128>())),
-        iss: None,
+    let who = Who::operator(&context.sources.environment);
+    let minting = Minting {
+        subject: request.sub,
         scope: Scope::granting(&request.grants),
+        validity: request.validity,
+        minted_by: who.subject,
+        parent: None,
+        proof: None,
     };
-    if request.dump_claims {
+    if request.last.dump_claims {
+        let claims = minting.claims(now);
         let json = serde_json::to_string_pretty(&claims).map_err(|e| Failure::failed(e.to_string()))?;
         writeln!(output.data, "{json}")?;
         return Ok(());
     }
     let config = context.config(output)?;
-    let token = TokenKeys::open(&config.jwt)?.mint(&claims)?;
-    writeln!(output.data, "{token}")?;
+    let keys = TokenKeys::open(&config.jwt, &config.flywheel.tokens)?;
+    if request.last.unregistered {
+        let token = keys.mint(&minting.claims(now))?;
+        writeln!(output.data, "{token}")?;
+        return Ok(());
+    }
+    if !keys.can_mint() {
+        return Err(MintError::PublicKeyOnly.into());
+    }
+    let unreachable = |failure: Failure| failure.hint("--unregistered makes a token that the registry does not know");
+    config.validate().map_err(|error| unreachable(error.into()))?;
+    let minted = block_on(async {
+        let database = open_database(&config).await.map_err(|error| unreachable(error.into()))?;
+        let minted = minting.mint(&keys, &*database, now).await?;
+        let deed = Deed::done(Act::TokenMint).object(&minted.id).detail(format!("for {}", minted.subject));
+        context.note(&*database, deed).await;
+        Ok::<_, Failure>(minted)
+    })??;
+    writeln!(output.data, "{}", minted.token)?;
     Ok(())
 }

@@ -116,6 +116,16 @@ pub enum Warning {
         /// What is used instead.
         used: u32,
     },
+    /// Everybody who can connect may change something.
+    #[error(
+        "EVERYBODY who can connect to {listen} may change the caches {patterns}, without any token, as [flywheel.anonymous] says"
+    )]
+    AnonymousChanges {
+        /// Which caches.
+        patterns: String,
+        /// Where others connect.
+        listen: std::net::SocketAddr,
+    },
     /// A key of early versions of Attic.
     #[error("token-hs256-secret-base64 has moved: write it under [jwt.signing]")]
     OldSecretKey,

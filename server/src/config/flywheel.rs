@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ByteSize, Inspection, Limits, Signing};
+use super::{Anonymous, Audit, ByteSize, Exchange, Inspection, Limits, Signing, Tokens};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +28,16 @@ pub struct Flywheel {
     pub inspection: Inspection,
     /// `[flywheel.limits]`
     pub limits: Limits,
+    /// `[flywheel.tokens]`
+    pub tokens: Tokens,
+    /// `[flywheel.audit]`
+    pub audit: Audit,
+    /// `[flywheel.anonymous]`
+    #[serde(skip_serializing_if = "Anonymous::is_empty")]
+    pub anonymous: Anonymous,
+    /// `[flywheel.exchange]`
+    #[serde(skip_serializing_if = "Exchange::is_empty")]
+    pub exchange: Exchange,
 }
 
 /// How the log is written.
@@ -53,6 +63,10 @@ pub(super) struct FlywheelFile {
     narinfo_cache_size: ByteSize,
     inspection: Inspection,
     limits: Limits,
+    tokens: Tokens,
+    audit: Audit,
+    pub(super) anonymous: Anonymous,
+    exchange: Exchange,
 }
 
 impl Default for FlywheelFile {
@@ -65,6 +79,10 @@ impl Default for FlywheelFile {
             narinfo_cache_size: ByteSize(32 << 20),
             inspection: Inspection::default(),
             limits: Limits::default(),
+            tokens: Tokens::default(),
+            audit: Audit::default(),
+            anonymous: Anonymous::default(),
+            exchange: Exchange::default(),
         }
     }
 }
@@ -84,6 +102,10 @@ impl FlywheelFile {
             narinfo_cache_size: self.narinfo_cache_size,
             inspection: self.inspection,
             limits: self.limits,
+            tokens: self.tokens,
+            audit: self.audit,
+            anonymous: self.anonymous,
+            exchange: self.exchange,
         }
     }
 }

@@ -6,13 +6,13 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, header, request::Parts},
 };
-use database::Cache;
-use protocol::{CacheName, ErrorCode, Permission};
+use database::{Cache, Standing, TokenRef};
+use protocol::{CacheName, Claims, ErrorCode, Permission};
 
 use super::ApiError;
 use crate::{
     app::App,
-    auth::{Caller, Refusal},
+    auth::{Caller, Refusal, credentials},
     kept::{Kept, Weigh},
 };
 
@@ -35,6 +35,27 @@ pub fn kept() -> Caches {
     Kept::new(CACHES_BYTES, CACHE_BYTES as u64)
 }
 
+/// What the registry knows of the tokens that were used, by what names them.
+///
+/// Nothing that is kept is ever out of date: so a token that is revoked, here or by another process, is refused at once.
+pub type Standings = Kept<[u8; 32], Standing>;
+
+/// For some thousand tokens.
+const STANDINGS_BYTES: u64 = 1 << 20;
+const STANDING_BYTES: usize = 64;
+
+impl Weigh for Standing {
+    fn bytes(&self) -> usize {
+        STANDING_BYTES
+    }
+}
+
+/// Keeps what is known of tokens.
+#[must_use]
+pub fn kept_standings() -> Standings {
+    Kept::new(STANDINGS_BYTES, STANDING_BYTES as u64)
+}
+
 /// Finds the cache and checks that the caller may do this to it.
 ///
 /// A caller with no permission at all gets the same answer whether the cache exists or not.
@@ -44,8 +65,14 @@ pub(super) async fn cache(
     name: &CacheName,
     needed: Permission,
 ) -> Result<(Arc<Cache>, Caller), ApiError> {
-    let caller = caller(app, headers);
-    let found = app.caches.get(&*app.database, name.clone(), async |name| find(app, name).await).await?;
+    let find = app.caches.get(&*app.database, name.clone(), async |name| find(app, name).await);
+    let (found, caller) = match bearer(app, headers) {
+        None => (find.await?, everybody(app)),
+        Some(claims) => {
+            let (found, standing) = tokio::try_join!(find, standing(app, &claims))?;
+            (found, admit(app, claims, standing))
+        }
+    };
     allow(caller.require(needed, name, found.as_deref()), &caller)?;
     found.map(|cache| (cache, caller)).ok_or_else(ApiError::no_such_cache)
 }
@@ -63,9 +90,50 @@ pub(super) fn allow(decision: Result<(), Refusal>, caller: &Caller) -> Result<()
     }
 }
 
-/// Who is asking. A token that is malformed, expired or not ours is as good as none.
-pub(super) fn caller(app: &App, headers: &HeaderMap) -> Caller {
-    Caller::of(headers, &app.tokens, app.clock.now())
+/// Who is asking. A token that is malformed, expired, revoked or not ours is as good as none.
+pub(super) async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let Some(claims) = bearer(app, headers) else { return Ok(everybody(app)) };
+    let standing = standing(app, &claims).await?;
+    Ok(admit(app, claims, standing))
+}
+
+/// What the registry knows of a token: one statement, unless the index is as it was when the same token was last asked for.
+async fn standing(app: &App, claims: &Claims) -> database::Result<Standing> {
+    let token = TokenRef::from(claims);
+    let asked = *blake3::hash(format!("{token:?}").as_bytes()).as_bytes();
+    app.standings.get(&*app.database, asked, async |_| app.database.token_standing(&token).await).await
+}
+
+/// What the token in these headers says, if it is signed and not expired; the log says what is wrong with another.
+fn bearer(app: &App, headers: &HeaderMap) -> Option<Claims> {
+    let verified = app.tokens.verify(&credentials(headers)?, app.clock.now());
+    verified.inspect_err(|error| tracing::debug!(%error, "ignored a token")).ok()
+}
+
+/// The bearer of such a token, as the registry knows it.
+fn admit(app: &App, claims: Claims, standing: Standing) -> Caller {
+    let caller = match standing {
+        Standing::Revoked => {
+            tracing::debug!(subject = claims.sub, id = claims.jti, "ignored a revoked token");
+            Caller::anonymous()
+        }
+        Standing::Unregistered if app.settings.require_registered => {
+            tracing::debug!(subject = claims.sub, id = claims.jti, "ignored a token that is not in the registry");
+            Caller::anonymous()
+        }
+        Standing::Registered | Standing::Unregistered => {
+            if let (Standing::Registered, Some(id)) = (standing, &claims.jti) {
+                app.usage.note_token(id);
+            }
+            Caller::bearing(claims)
+        }
+    };
+    caller.among(app.settings.everybody.clone())
+}
+
+/// Somebody without a token.
+fn everybody(app: &App) -> Caller {
+    Caller::anonymous().among(app.settings.everybody.clone())
 }
 
 /// The address that the client reached this server by, with a slash at the end.

@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -16,24 +15,29 @@ use protocol::{
         NAR_INFO_PREAMBLE_SIZE_HEADER, RetentionPeriod, UploadPathNarInfo, UploadPathResult, UploadPathResultKind,
     },
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     ApiError,
     access::{self, InPath},
     audited::{Origin, audited},
+    json::{from_json, json, json_up_to},
     put::reader,
     substituter::done,
 };
 use crate::{app::App, audit::Deed, ingest::WireDigest};
 
-/// The most that a request other than an upload may send.
-const MAX_JSON_BYTES: usize = 16 << 20;
+/// The most that a question about store paths may send.
+const MAX_ASKED_BYTES: usize = 16 << 20;
 
 /// Answers which of these store paths the cache lacks.
 pub(super) async fn get_missing_paths(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
-    let ask: GetMissingPathsRequest = json(request).await?;
+    // Which cache it is about stands in the body, which is read for those only who may push to some cache.
+    let caller = access::caller(&app, &headers).await?;
+    if !caller.may_push_somewhere() {
+        return Err(if caller.claims().is_some() { ApiError::forbidden() } else { ApiError::unauthorized() });
+    }
+    let ask: GetMissingPathsRequest = json_up_to(request, MAX_ASKED_BYTES).await?;
     let (cache, _) = access::cache(&app, &headers, &ask.cache, Permission::Push).await?;
     let missing_paths = app.database.missing_paths(cache.id, &ask.store_path_hashes).await?;
     Ok(Json(GetMissingPathsResponse { missing_paths }).into_response())
@@ -157,7 +161,7 @@ pub(super) async fn create_cache(
 }
 
 async fn create(app: &App, name: CacheName, request: Request) -> Result<Response, ApiError> {
-    let caller = access::caller(app, request.headers());
+    let caller = access::caller(app, request.headers()).await?;
     access::allow(caller.require(Permission::CreateCache, &name, None), &caller)?;
     let config: CacheConfig = json(request).await?;
     let cache = NewCache {
@@ -190,6 +194,12 @@ pub(super) async fn configure_cache(
 
 async fn configure(app: &App, name: CacheName, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
+    // Which permission it takes stands in the body, which is read for those only who have either.
+    let either = [Permission::ConfigureCache, Permission::ConfigureCacheRetention];
+    let caller = access::caller(app, &headers).await?;
+    if !either.into_iter().any(|permission| caller.granted(&name).contains(permission)) {
+        access::cache(app, &headers, &name, Permission::ConfigureCache).await?;
+    }
     let config: CacheConfig = json(request).await?;
     let only_retention = CacheConfig { retention_period: config.retention_period, ..CacheConfig::default() };
     let changes_settings = config != only_retention;
@@ -261,15 +271,4 @@ pub(crate) fn key(keypair: &KeypairConfig, cache: &CacheName) -> Result<SecretKe
 
 fn bad_request(message: &str) -> ApiError {
     ApiError::new(ErrorCode::RequestError, message)
-}
-
-async fn json<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
-    let body: Bytes = axum::body::to_bytes(request.into_body(), MAX_JSON_BYTES).await.map_err(|_| {
-        ApiError::new(ErrorCode::TooLarge, format!("The request is cut off, or larger than {MAX_JSON_BYTES} bytes."))
-    })?;
-    from_json(&body)
-}
-
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| bad_request(&format!("The JSON is malformed: {error}")))
 }

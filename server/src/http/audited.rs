@@ -4,9 +4,8 @@ use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
-use database::Outcome;
 
 use super::{ApiError, Peer, access};
 use crate::{
@@ -34,6 +33,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     }
 }
 
+impl Origin {
+    /// The address, as the audit has it.
+    pub(super) fn address(&self) -> Option<String> {
+        self.0.clone()
+    }
+}
+
 /// Who makes this request, for the audit.
 pub(super) fn who(caller: &crate::auth::Caller, origin: &Origin) -> Who {
     Who::calling(caller, origin.0.clone())
@@ -49,18 +55,14 @@ pub(super) async fn audited<T>(
     deed: Deed,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    let caller = access::caller(app, headers);
+    let caller = access::caller(app, headers).await?;
     let result = work.await;
     let deed = match &result {
         Ok(_) => deed,
-        Err(error) => deed.ended(outcome(error.status())).detail(error.code().name()),
+        Err(error) => deed.went_wrong(error.status().as_u16(), error.code().name()),
     };
     if result.is_ok() || caller.subject().is_some() {
         audit::note(&*app.database, app.clock.now(), &who(&caller, origin), deed).await;
     }
     result
-}
-
-fn outcome(status: StatusCode) -> Outcome {
-    if status.is_server_error() { Outcome::Failed } else { Outcome::Refused }
 }

@@ -47,7 +47,7 @@ struct Scrub {
 
 /// The figures that were last taken: of the caches that the caller may configure, and of the whole if these are all.
 pub(super) async fn stats(State(app): State<App>, headers: HeaderMap) -> Result<Json<Answer>, ApiError> {
-    let caller = access::caller(&app, &headers);
+    let caller = access::caller(&app, &headers).await?;
     let caches = app.database.list_caches().await?;
     let may = |name: &protocol::CacheName| caller.granted(name).contains(Permission::ConfigureCache);
     let allowed: Vec<String> = caches.iter().filter(|c| may(&c.name)).map(|c| c.name.to_string()).collect();

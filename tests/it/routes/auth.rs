@@ -1,7 +1,12 @@
 //! Tokens: who is who, and what they may do.
 
+mod acts;
+mod anonymous;
 mod hs256;
+mod managed;
 mod minted;
+mod registry;
+mod rotation;
 mod rs256;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};

@@ -242,7 +242,12 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_came_before_the_end() {
-        let target = Target { cache: "main".parse().unwrap(), endpoint: "http://h/".parse().unwrap(), token: None };
+        let target = Target {
+            cache: "main".parse().unwrap(),
+            endpoint: "http://h/".parse().unwrap(),
+            token: None,
+            identity: None,
+        };
         let sent = Amount { paths: 3, bytes: 2048 };
         let summary =
             Summary { sent, incrementally: Amount { paths: 2, bytes: 1024 }, left: BTreeSet::from([path("a")]) };

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use protocol::{Claims, Permission, Permissions, Scope, Timestamp};
 
-use super::{
-    Subject,
-    fixtures::{NOW, new_cache},
-};
+use super::{Subject, fixtures::NOW};
 use crate::{NewToken, Standing, TokenFilter, TokenRef, TokenRow};
 
 checks![
@@ -16,7 +13,7 @@ checks![
     one_of_many_gets_the_proof,
     a_revoked_token_has_no_standing,
     a_subject_is_revoked_with_what_was_made_elsewhere,
-    a_cache_is_found_with_the_standing,
+    a_token_is_known_by_what_it_says,
     pages_of_tokens_follow_on_one_another,
     lists_are_narrowed,
     use_is_noted_and_never_goes_back,
@@ -45,10 +42,7 @@ fn token(id: &str, subject: &str, expires_at: Timestamp) -> NewToken {
 
 async fn standing(db: &Subject, id: Option<&str>, subject: &str, created_at: Option<Timestamp>) -> Standing {
     let token = TokenRef { id, subject, created_at };
-    let standing = db.token_standing(&token).await.unwrap();
-    let (cache, beside) = db.find_cache_for(&"absent".parse().unwrap(), &token).await.unwrap();
-    assert!(cache.is_none() && beside == standing, "{cache:?} {beside:?} {standing:?}");
-    standing
+    db.token_standing(&token).await.unwrap()
 }
 
 fn ids(rows: &[TokenRow]) -> Vec<&str> {
@@ -143,9 +137,7 @@ async fn a_subject_is_revoked_with_what_was_made_elsewhere(db: Subject) {
     assert_eq!(standing(&db, Some("new"), "ci", Some(now)).await, Standing::Revoked);
 }
 
-async fn a_cache_is_found_with_the_standing(db: Subject) {
-    let made = db.create_cache(&new_cache("main")).await.unwrap().unwrap();
-    db.register_token(&token("a", "ci", NOW.plus(DAY))).await.unwrap();
+async fn a_token_is_known_by_what_it_says(db: Subject) {
     let claims = Claims {
         sub: "ci".to_owned(),
         exp: Timestamp(9),
@@ -155,17 +147,12 @@ async fn a_cache_is_found_with_the_standing(db: Subject) {
         iss: None,
         scope: Scope::default(),
     };
-    let token = TokenRef::from(&claims);
-    assert_eq!(token, TokenRef { id: Some("a"), subject: "ci", created_at: Some(Timestamp(2)) });
-    let (found, standing) = db.find_cache_for(&made.name, &token).await.unwrap();
-    assert_eq!(format!("{:?}", found.unwrap()), format!("{made:?}"));
-    assert_eq!(standing, Standing::Registered);
-    db.revoke_token("a", NOW).await.unwrap();
-    let (found, standing) = db.find_cache_for(&made.name, &token).await.unwrap();
-    assert_eq!((found.unwrap().id, standing), (made.id, Standing::Revoked));
-    db.delete_cache(&made.name, NOW).await.unwrap();
-    let (found, standing) = db.find_cache_for(&made.name, &token).await.unwrap();
-    assert!(found.is_none() && standing == Standing::Revoked);
+    let known = TokenRef::from(&claims);
+    assert_eq!(known, TokenRef { id: Some("a"), subject: "ci", created_at: Some(Timestamp(2)) });
+    db.register_token(&token("a", "ci", NOW.plus(DAY))).await.unwrap();
+    assert_eq!(db.token_standing(&known).await.unwrap(), Standing::Registered);
+    let without_iat = Claims { iat: None, ..claims };
+    assert_eq!(TokenRef::from(&without_iat).created_at, Some(Timestamp(3)));
 }
 
 async fn pages_of_tokens_follow_on_one_another(db: Subject) {

@@ -2,6 +2,7 @@ use data_encoding::BASE64URL_NOPAD;
 use protocol::Permission;
 
 use super::*;
+use crate::config::OtherKey;
 
 /// A token as the deployment's script makes it, with the secret `SECRET`.
 const SCRIPTED: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJjaS1wdXNoIiwiZXhwIjoyMDAwMDAwMDAwLCJodHRwczovL2p3dC5hdHRpYy5ycy92MSI6eyJjYWNoZXMiOnsibWFpbiI6eyJyIjoxLCJ3IjoxfX19fQ.ux1dJo2pkRt28sMqnZ9CDxvDRybarDXNkG8Iccykf1Q";
@@ -21,7 +22,11 @@ fn pem(text: &str) -> Secret {
 }
 
 fn open(signing: Signing) -> TokenKeys {
-    TokenKeys::open(&Jwt { token_bound_issuer: None, token_bound_audiences: None, signing }).unwrap()
+    rotated(signing, Tokens::default())
+}
+
+fn rotated(signing: Signing, tokens: Tokens) -> TokenKeys {
+    TokenKeys::open(&Jwt { token_bound_issuer: None, token_bound_audiences: None, signing }, &tokens).unwrap()
 }
 
 fn claims(exp: i64, nbf: Option<i64>) -> Claims {
@@ -110,12 +115,12 @@ fn a_token_signed_otherwise_is_not_good() {
 #[test]
 fn issuer_and_audience_are_bound_if_they_are_configured() {
     let bound = |issuer: Option<&str>, audiences: Option<&[&str]>| {
-        TokenKeys::open(&Jwt {
+        let jwt = Jwt {
             token_bound_issuer: issuer.map(str::to_owned),
             token_bound_audiences: audiences.map(|a| a.iter().map(|&a| a.to_owned()).collect()),
             signing: Signing::Hs256Secret(secret(SECRET)),
-        })
-        .unwrap()
+        };
+        TokenKeys::open(&jwt, &Tokens::default()).unwrap()
     };
     let strict = bound(Some("https://i"), Some(&["a", "b"]));
     let own = strict.mint(&claims(NOW.0, None)).unwrap();
@@ -139,10 +144,72 @@ fn malformed_keys_are_refused_without_being_shown() {
         Signing::Rs256PublicKey(pem("-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n")),
         Signing::File(dir.path().join("absent")),
     ] {
-        let error = TokenKeys::open(&Jwt { token_bound_issuer: None, token_bound_audiences: None, signing });
+        let jwt = Jwt { token_bound_issuer: None, token_bound_audiences: None, signing };
+        let error = TokenKeys::open(&jwt, &Tokens::default());
         let error = format!("{:?}", error.unwrap_err());
         assert!(!error.contains("hush"), "{error}");
     }
     let keys = open(Signing::Hs256Secret(secret(SECRET)));
     assert_eq!(format!("{keys:?}"), "TokenKeys { algorithms: [HS256], mints: true, .. }");
+}
+
+/// A header's `kid`.
+fn kid(token: &str) -> Option<String> {
+    jsonwebtoken::decode_header(token).unwrap().kid
+}
+
+#[test]
+fn a_key_is_changed_with_an_overlap() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |id: &str| Tokens { key_id: Some(id.to_owned()), ..Tokens::default() };
+    let other = |id: Option<&str>, key| OtherKey { key_id: id.map(str::to_owned), key };
+    let old_file = Signing::OwnFile(dir.path().join("old"));
+    let old = open(old_file);
+    let without_kid = old.mint(&claims(NOW.0, None)).unwrap();
+    assert_eq!(kid(&without_kid), None);
+
+    // The new key signs, the old one verifies: what has no kid is tried with each.
+    let in_file = VerifyingKey::File(dir.path().join("old"));
+    let both = Tokens { other_keys: vec![other(None, in_file.clone())], ..named("2") };
+    let both = rotated(Signing::Rs256Secret(pem(RSA_PAIR)), both);
+    let second = both.mint(&claims(NOW.0, None)).unwrap();
+    assert_eq!(kid(&second).as_deref(), Some("2"));
+    for token in [&without_kid, &second] {
+        assert_eq!(both.verify(token, NOW).unwrap().sub, "ci");
+    }
+    assert_eq!(old.verify(&second, NOW), Err(TokenError::Signature));
+
+    // Once more; then the oldest one is dropped.
+    let public = VerifyingKey::Rs256PublicKey(pem(RSA_PUBLIC));
+    let keys = vec![other(Some("2"), public.clone()), other(Some("1"), in_file)];
+    let three = rotated(Signing::Hs256Secret(secret(SECRET)), Tokens { other_keys: keys, ..named("3") });
+    let two = Tokens { other_keys: vec![other(Some("2"), public)], ..named("3") };
+    let two = rotated(Signing::Hs256Secret(secret(SECRET)), two);
+    let third = two.mint(&claims(NOW.0, None)).unwrap();
+    for (token, now_good) in [(&without_kid, false), (&second, true), (&third, true)] {
+        assert!(three.verify(token, NOW).is_ok());
+        assert_eq!(two.verify(token, NOW).is_ok(), now_good);
+    }
+}
+
+#[test]
+fn a_kid_picks_its_key_and_an_unknown_one_none() {
+    let keys = |id: &str| {
+        let others =
+            vec![OtherKey { key_id: Some("b".to_owned()), key: VerifyingKey::Hs256Secret(secret("b3RoZXI=")) }];
+        let tokens = Tokens { key_id: Some(id.to_owned()), other_keys: others, ..Tokens::default() };
+        rotated(Signing::Hs256Secret(secret(SECRET)), tokens)
+    };
+    // Signed with our key under the name of the other one.
+    let misnamed = keys("b").mint(&claims(NOW.0, None)).unwrap();
+    assert_eq!(keys("a").verify(&misnamed, NOW), Err(TokenError::Signature));
+    // Two keys of one name are both tried, and a name that nobody has does not matter.
+    assert!(keys("b").verify(&misnamed, NOW).is_ok());
+    let elsewhere = keys("unknown").mint(&claims(NOW.0, None)).unwrap();
+    assert!(keys("a").verify(&elsewhere, NOW).is_ok());
+    let confused =
+        rotated(Signing::Hs256Secret(pem(RSA_PUBLIC)), Tokens::default()).mint(&claims(NOW.0, None)).unwrap();
+    let public = vec![OtherKey { key_id: None, key: VerifyingKey::Rs256PublicKey(pem(RSA_PUBLIC)) }];
+    let mixed = rotated(Signing::Hs256Secret(secret(SECRET)), Tokens { other_keys: public, ..Tokens::default() });
+    assert_eq!(mixed.verify(&confused, NOW), Err(TokenError::Signature));
 }
