@@ -9,6 +9,8 @@ mod check_config;
 mod failure;
 mod fsck;
 mod migrate;
+mod progress;
+mod rebuild_index;
 mod serve;
 mod stats;
 mod token;
@@ -81,6 +83,8 @@ enum Verb {
     /// Show what was done by those who may do more than push and pull
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Make the index anew from the storage alone
+    RebuildIndex(rebuild_index::RebuildArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -236,6 +240,7 @@ where
         Verb::Cache(verb) => cache::run(verb, &context, output),
         Verb::Fsck(args) => fsck::run(&args, &context, output),
         Verb::Stats(args) => stats::run(&args, &context, output),
+        Verb::RebuildIndex(args) => rebuild_index::run(args, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();
             clap_complete::generate(shell, &mut command, name, output.data);

@@ -18,6 +18,7 @@ pub mod kept;
 mod lifecycle;
 pub mod metrics;
 pub mod pack;
+pub mod rebuild;
 pub mod run;
 pub mod store;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 mod documents;
 mod private;
 mod push;
+mod rebuild;
 mod resume;
 mod signing;
 mod upload;

@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod inspection;
 mod leases;
+mod rebuild;
 mod revision;
 mod row;
 mod runs;
@@ -30,6 +31,7 @@ pub use inspection::{
     Census, ChunkRow, ChunkSize, Inspection, NarRow, PackRow, PathLinks, PathSize, ScrubProgress, Traffic,
 };
 pub use leases::{ChoreRun, Lease, Leases};
+pub use rebuild::{Gone, Rebuilding};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
 pub use runs::{ChunkRuns, RunsError};
@@ -37,7 +39,19 @@ pub use tokens::{NewToken, Standing, TokenFilter, TokenMark, TokenRef, TokenRow,
 
 /// Everything that the server asks of its index.
 pub trait Database:
-    Caches + Chunks + Paths + Documents + Leases + Inspection + Revisions + Tokens + Audit + std::fmt::Debug + Send + Sync
+    Caches
+    + Chunks
+    + Paths
+    + Documents
+    + Leases
+    + Inspection
+    + Revisions
+    + Tokens
+    + Audit
+    + Rebuilding
+    + std::fmt::Debug
+    + Send
+    + Sync
 {
 }
 
@@ -51,6 +65,7 @@ impl<T> Database for T where
         + Revisions
         + Tokens
         + Audit
+        + Rebuilding
         + std::fmt::Debug
         + Send
         + Sync

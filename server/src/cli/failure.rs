@@ -54,7 +54,7 @@ impl Failure {
     }
 
     /// An error with its causes. One that a layer above has said already is not said again.
-    fn of(error: &dyn Error) -> Self {
+    pub(super) fn of(error: &dyn Error) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {

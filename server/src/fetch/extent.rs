@@ -22,7 +22,7 @@ pub struct Extent<'a> {
 
 impl<'a> Extent<'a> {
     /// The extent of chunks that are known to be neighbours.
-    pub(super) fn of(chunks: &'a [ChunkLocation]) -> Self {
+    pub(crate) fn of(chunks: &'a [ChunkLocation]) -> Self {
         Self { pack: chunks.first().map_or(PackName([0; 16]), |c| c.pack), chunks }
     }
 

@@ -124,7 +124,7 @@ const DAMAGE: u8 = 9;
 
 impl Record {
     /// Appends the record.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut payload = Vec::new();
         let kind = match self {
             Self::Chunk(chunk) => {
@@ -183,7 +183,7 @@ impl Record {
     }
 
     /// Takes a record from the front of `input`; a frame begins at `offset`, which moves on. `None` is a kind not known here.
-    pub(super) fn decode(input: &mut &[u8], offset: &mut u64) -> Result<Option<Self>, PackError> {
+    pub(crate) fn decode(input: &mut &[u8], offset: &mut u64) -> Result<Option<Self>, PackError> {
         const CUT: PackError = PackError::Malformed("a record is cut off");
         let (&kind, rest) = input.split_first().ok_or(CUT)?;
         *input = rest;
