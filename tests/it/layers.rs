@@ -13,10 +13,11 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("protocol", &["formats"]),
     ("storage", &[]),
     ("s3", &["storage"]),
+    ("source", &["formats"]),
     ("database", &["formats", "protocol"]),
     ("sqlite", &["formats", "protocol", "database"]),
     ("postgres", &["formats", "protocol", "database"]),
-    ("server", &["formats", "protocol", "memory", "storage", "s3", "database", "sqlite", "postgres"]),
+    ("server", &["formats", "protocol", "memory", "source", "storage", "s3", "database", "sqlite", "postgres"]),
     ("client", &["formats", "protocol"]),
     ("scratch", &[]),
     // Whatever stands outside may use all of it.
@@ -34,6 +35,9 @@ const RESERVED: [(&str, &[&str]); 7] = [
     // The server asks the issuers of identities for their keys, and nobody else for anything.
     ("reqwest", &["server", "client", "it", "benches"]),
     ("tokio", &["storage", "s3", "database", "sqlite", "postgres", "server", "client", "it", "benches"]),
+    ("sqlx", &["sqlite", "postgres", "source"]),
+    ("reqwest", &["server", "client", "source", "it", "benches"]),
+    ("tokio", &["storage", "s3", "source", "database", "sqlite", "postgres", "server", "client", "it", "benches"]),
 ];
 
 /// Member → what it depends on. Dependencies of tests alone bind nothing together and are left out.

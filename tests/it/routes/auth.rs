@@ -117,8 +117,8 @@ async fn a_token_is_given_as_bearer_or_as_password() {
 
 #[tokio::test]
 async fn a_bad_token_is_as_good_as_none() {
-    let world = World::new().await;
-    create_cache(&world.admin, "private", false).await;
+    let mut world = World::new().await;
+    world.create_cache("private", false).await;
     let good = world.server.token(&["--pull", "*", "--push", "*"]);
     let (head, signature) = good.rsplit_once('.').unwrap();
     let (header, payload) = head.split_once('.').unwrap();

@@ -37,6 +37,12 @@ impl World {
         Self { server, admin, kept, stored }
     }
 
+    /// Makes a cache, which is stored, too.
+    pub(crate) async fn create_cache(&mut self, name: &str, is_public: bool) {
+        create_cache(&self.admin, name, is_public).await;
+        self.stored = files(&self.server.data_dir());
+    }
+
     /// Checks that the answer is a refusal with this status and code, that nothing of `path` is to be seen anywhere, that not a
     /// byte more is stored than before, and that the server goes on as if nothing had been.
     pub(crate) async fn refused(&self, path: &TestPath, answer: &Answer, expected: &str, case: &str) {

@@ -89,8 +89,8 @@ async fn a_path_is_in_the_caches_that_it_was_pushed_to() {
 
 #[tokio::test]
 async fn who_pushes_what_is_there_must_have_it() {
-    let world = World::new().await;
-    create_cache(&world.admin, "second", true).await;
+    let mut world = World::new().await;
+    world.create_cache("second", true).await;
     let path = &world.kept;
     let info = path.upload_info("second");
     let mut changed = path.nar.to_vec();
@@ -206,8 +206,8 @@ async fn every_spelling_of_the_hash_is_one_hash() {
 
 #[tokio::test]
 async fn only_who_may_push_may_upload() {
-    let world = World::new().await;
-    create_cache(&world.admin, "private", false).await;
+    let mut world = World::new().await;
+    world.create_cache("private", false).await;
     let server = &world.server;
     let path = TestPath::small("a");
     let puller = server.http().with_token(&server.token(&["--pull", "*"]));

@@ -5,10 +5,7 @@ use reqwest::Method;
 use super::Put;
 use crate::{
     harness::{Server, answer},
-    routes::{
-        said::said,
-        world::{World, create_cache},
-    },
+    routes::{said::said, world::World},
 };
 
 const HASH: &str = "00000000000000000000000000000000";
@@ -32,8 +29,8 @@ fn urls(cache: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn only_who_may_push_may_put() {
-    let world = World::new().await;
-    create_cache(&world.admin, "private", false).await;
+    let mut world = World::new().await;
+    world.create_cache("private", false).await;
     let server = &world.server;
     let puller = server.http().with_token(&server.token(&["--pull", "*"]));
     let stranger = server.http().with_token(&server.token(&["--push", "elsewhere"]));
