@@ -8,6 +8,8 @@ mod cache;
 mod check_config;
 mod failure;
 mod fsck;
+mod import;
+mod import_attic;
 mod migrate;
 mod progress;
 mod rebuild_index;
@@ -83,6 +85,10 @@ enum Verb {
     /// Show what was done by those who may do more than push and pull
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Take paths in from another binary cache, by URL or in a folder
+    Import(import::ImportArgs),
+    /// Take caches in from a deployment of Attic, with their keys and paths
+    ImportAttic(import_attic::ImportAtticArgs),
     /// Make the index anew from the storage alone
     RebuildIndex(rebuild_index::RebuildArgs),
     /// Print completions for a shell
@@ -240,6 +246,8 @@ where
         Verb::Cache(verb) => cache::run(verb, &context, output),
         Verb::Fsck(args) => fsck::run(&args, &context, output),
         Verb::Stats(args) => stats::run(&args, &context, output),
+        Verb::Import(args) => import::run(args, &context, output),
+        Verb::ImportAttic(args) => import_attic::run(args, &context, output),
         Verb::RebuildIndex(args) => rebuild_index::run(args, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();

@@ -3,6 +3,7 @@
 mod access;
 mod acts;
 mod attic;
+pub(crate) mod attic;
 mod audited;
 mod document;
 mod error;

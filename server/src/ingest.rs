@@ -13,6 +13,7 @@ mod cutting;
 mod decode;
 mod document;
 mod heal;
+mod import;
 mod native;
 mod path;
 mod storing;
@@ -30,6 +31,7 @@ use protocol::{ChunkSizes, Clock, ErrorCode};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 pub use body::{BodyError, BodyReader, WireDigest};
+pub use import::{Imported, ImportedFile, decoded};
 pub use native::{ParseInfo, PathRefusal, PushContext};
 pub use path::{PushOutcome, Pushed};
 pub use upload::PutNar;

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod figures;
 pub mod http;
+pub mod import;
 pub mod ingest;
 pub mod inspect;
 pub mod journal;

@@ -108,16 +108,7 @@ impl Server {
         let tracker = TaskTracker::new();
         let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
         journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
-        let store = ChunkStore::new(Arc::clone(&journal), Arc::clone(&database), config.compression.level, &tracker);
-        let limits = limits(&config.flywheel.limits);
-        let ingest = Ingest::new(
-            store,
-            Arc::clone(&database),
-            Arc::clone(&clock),
-            config.chunking.0,
-            limits,
-            config.require_proof_of_possession,
-        );
+        let ingest = ingest(config, &journal, &database, &tracker);
         let app = App::new(Parts {
             fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
             database,
@@ -223,6 +214,20 @@ pub async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
         }
         config::Storage::S3(_) => anyhow::bail!("this build stores in folders only: set storage.type = \"local\""),
     }
+}
+
+/// The write path into the journal's storage. Its committer ends when it is dropped; `tracker` waits for that.
+#[must_use]
+pub fn ingest(config: &Config, journal: &Arc<Journal>, database: &Arc<dyn Database>, tracker: &TaskTracker) -> Ingest {
+    let store = ChunkStore::new(Arc::clone(journal), Arc::clone(database), config.compression.level, tracker);
+    Ingest::new(
+        store,
+        Arc::clone(database),
+        Arc::clone(journal.clock()),
+        config.chunking.0,
+        limits(&config.flywheel.limits),
+        config.require_proof_of_possession,
+    )
 }
 
 /// The journal in `storage`, with the seal that belongs to the token secret.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Member, and the members that it may depend on. Whatever is not here is not allowed.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("memory", &[]),
     ("formats", &[]),
     ("protocol", &["formats"]),

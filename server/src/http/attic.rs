@@ -85,7 +85,7 @@ fn check_metadata_size(app: &App, size: usize) -> Result<(), ApiError> {
 }
 
 /// Parses the metadata of an upload: whatever is signed is a type by then.
-pub(super) fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo, ApiError> {
+pub(crate) fn path_info(store_dir: &StoreDir, about: &UploadPathNarInfo) -> Result<PathInfo, ApiError> {
     let invalid = |what: &str, error: &dyn std::fmt::Display| {
         ApiError::new(ErrorCode::InvalidPathInfo, format!("The {what} is malformed: {error}"))
     };

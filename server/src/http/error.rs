@@ -28,6 +28,11 @@ impl ApiError {
         Self { code, message: message.into(), hint: None }
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The kind of the error.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
