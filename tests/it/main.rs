@@ -7,6 +7,7 @@
 mod cli;
 mod crash;
 mod harness;
+mod import;
 mod inspect;
 mod layers;
 mod memory;

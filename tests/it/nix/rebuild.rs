@@ -48,9 +48,11 @@ async fn a_lost_index_comes_back_from_the_packs() {
 
         server.restart();
         assert_eq!(answers(&server, &closure).await, before);
-        let root = nix.place("root");
-        nix.ok(&["copy", "--from", &cache, "--to", &root, &closure.top]);
-        closure.assert_valid_in(&nix, &root);
+        // A Nix that remembers nothing of what it put.
+        let reader = client.at_home(&server, &[&format!("trusted-public-keys = {key}")]);
+        let root = reader.place("root");
+        reader.ok(&["copy", "--from", &cache, "--to", &root, &closure.top]);
+        closure.assert_valid_in(&reader, &root);
         assert_eq!(nix.ok(&["log", "--store", &cache, &closure.derivation]), "building the top");
         // And goes on as if nothing had been.
         let stored = server.stored_bytes();

@@ -1,0 +1,245 @@
+//! A deployment of Attic as its own migrations and its own writer leave it: the schema of June 2026 in SQLite, and chunks in a folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use formats::{Compression, NarHash, SecretKey};
+use sha2::{Digest, Sha256};
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
+};
+
+use crate::harness::compress;
+
+/// The tables after all migrations, in the types that they have on SQLite.
+const SCHEMA: &str = r#"
+CREATE TABLE "cache" (
+  "id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  "name" varchar(50) NOT NULL UNIQUE,
+  "keypair" varchar NOT NULL,
+  "is_public" boolean NOT NULL,
+  "store_dir" varchar NOT NULL,
+  "priority" integer NOT NULL,
+  "upstream_cache_key_names" varchar NOT NULL,
+  "created_at" timestamp_with_timezone_text NOT NULL,
+  "deleted_at" timestamp_with_timezone_text,
+  "retention_period" integer NULL
+);
+CREATE INDEX "idx-cache-name" ON "cache" ("name");
+CREATE TABLE "nar" (
+  "id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  "state" char(1) NOT NULL,
+  "nar_hash" varchar NOT NULL,
+  "nar_size" bigint NOT NULL,
+  "compression" varchar NOT NULL,
+  "num_chunks" integer NOT NULL DEFAULT 1,
+  "holders_count" integer NOT NULL DEFAULT 0,
+  "created_at" timestamp_with_timezone_text NOT NULL
+);
+CREATE INDEX "idx-nar-state-holders" ON "nar" ("state", "holders_count");
+CREATE TABLE "object" (
+  "id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  "cache_id" bigint NOT NULL,
+  "nar_id" bigint NOT NULL,
+  "store_path_hash" varchar(32) NOT NULL,
+  "store_path" varchar NOT NULL,
+  "references" varchar NOT NULL,
+  "system" varchar,
+  "deriver" varchar,
+  "sigs" varchar NOT NULL,
+  "ca" varchar,
+  "created_at" timestamp_with_timezone_text NOT NULL,
+  "last_accessed_at" timestamp_with_timezone_text NULL,
+  "created_by" varchar NULL,
+  FOREIGN KEY ("cache_id") REFERENCES "cache" ("id") ON DELETE CASCADE,
+  FOREIGN KEY ("nar_id") REFERENCES "nar" ("id") ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX "idx-object-cache-hash" ON "object" ("cache_id", "store_path_hash");
+CREATE TABLE "chunk" (
+  "id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  "state" char(1) NOT NULL,
+  "chunk_hash" varchar NOT NULL,
+  "chunk_size" bigint NOT NULL,
+  "file_hash" varchar NULL,
+  "file_size" bigint NULL,
+  "compression" varchar NOT NULL,
+  "remote_file" varchar NOT NULL,
+  "remote_file_id" varchar NOT NULL UNIQUE,
+  "holders_count" integer NOT NULL DEFAULT 0,
+  "created_at" timestamp_with_timezone_text NOT NULL
+);
+CREATE INDEX "idx-chunk-chunk-hash" ON "chunk" ("chunk_hash");
+CREATE INDEX "idx-chunk-state-holders" ON "chunk" ("state", "holders_count");
+CREATE TABLE "chunkref" (
+  "id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  "nar_id" bigint NOT NULL,
+  "seq" integer NOT NULL,
+  "chunk_id" bigint NULL,
+  FOREIGN KEY ("chunk_id") REFERENCES "chunk" ("id") ON DELETE SET NULL,
+  FOREIGN KEY ("nar_id") REFERENCES "nar" ("id") ON DELETE CASCADE
+);
+CREATE INDEX "idx-chunk-nar-id" ON "chunkref" ("nar_id");
+CREATE INDEX "idx-chunk-chunk-id" ON "chunkref" ("chunk_id");
+CREATE TABLE "seaql_migrations" ("version" varchar NOT NULL PRIMARY KEY, "applied_at" bigint NOT NULL);
+"#;
+
+/// As sea-orm writes a time on SQLite.
+const NOW: &str = "2026-06-30 12:34:56.123456 +00:00";
+
+pub(super) struct AtticFixture {
+    folder: PathBuf,
+    database: SqliteConnection,
+}
+
+/// A path as its row has it.
+pub(super) struct Object<'a> {
+    pub(super) path: &'a str,
+    pub(super) references: &'a [String],
+    pub(super) nar: i64,
+}
+
+impl AtticFixture {
+    pub(super) async fn new(folder: &Path) -> Self {
+        fs::create_dir_all(folder.join("storage")).unwrap();
+        fs::write(folder.join("storage/VERSION"), "1").unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.join("server.db")).create_if_missing(true);
+        let mut database = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
+        sqlx::raw_sql(SCHEMA).execute(&mut database).await.unwrap();
+        let fixture = Self { folder: folder.to_owned(), database };
+        fs::write(
+            folder.join("server.toml"),
+            format!(
+                "listen = \"[::]:8080\"\n[database]\nurl = \"sqlite://{}?mode=rwc\"\n[storage]\ntype = \"local\"\npath = {:?}\n\
+                 [chunking]\nnar-size-threshold = 65536\nmin-size = 16384\navg-size = 65536\nmax-size = 262144\n\
+                 [compression]\ntype = \"zstd\"\n[garbage-collection]\ninterval = \"12 hours\"\n\
+                 [jwt.signing]\ntoken-hs256-secret-base64 = \"c2VjcmV0\"\n",
+                folder.join("server.db").display(),
+                folder.join("storage"),
+            ),
+        )
+        .unwrap();
+        fixture
+    }
+
+    pub(super) fn config(&self) -> String {
+        self.folder.join("server.toml").to_str().unwrap().to_owned()
+    }
+
+    pub(super) async fn cache(&mut self, name: &str, key: &SecretKey, is_public: bool, is_deleted: bool) -> i64 {
+        let statement = "INSERT INTO cache (name, keypair, is_public, store_dir, priority, upstream_cache_key_names, created_at, \
+                         deleted_at, retention_period) VALUES ($1, $2, $3, '/nix/store', 37, $4, $5, $6, 2592000)";
+        let upstream = r#"["cache.nixos.org-1"]"#;
+        let done = sqlx::query(statement).bind(name).bind(key.to_text()).bind(is_public).bind(upstream).bind(NOW);
+        done.bind(is_deleted.then_some(NOW)).execute(&mut self.database).await.unwrap().last_insert_rowid()
+    }
+
+    /// A NAR in chunks of `chunk_bytes`; in the state of one whose upload has ended, or not.
+    pub(super) async fn nar(&mut self, nar: &[u8], compression: Compression, chunk_bytes: usize, state: &str) -> i64 {
+        let pieces: Vec<&[u8]> = nar.chunks(chunk_bytes).collect();
+        let statement = "INSERT INTO nar (state, nar_hash, nar_size, compression, num_chunks, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+        let hash = format!("sha256:{}", NarHash::digest_of(nar).hex());
+        let size = i64::try_from(nar.len()).unwrap();
+        let count = i64::try_from(pieces.len()).unwrap();
+        let done = sqlx::query(statement).bind(state).bind(hash).bind(size).bind(compression.to_string()).bind(count);
+        let id = done.bind(NOW).execute(&mut self.database).await.unwrap().last_insert_rowid();
+        for (seq, piece) in (0_i64..).zip(pieces) {
+            let chunk = self.chunk(piece, compression).await;
+            let statement = "INSERT INTO chunkref (nar_id, seq, chunk_id) VALUES ($1, $2, $3)";
+            sqlx::query(statement).bind(id).bind(seq).bind(chunk).execute(&mut self.database).await.unwrap();
+        }
+        id
+    }
+
+    async fn chunk(&mut self, piece: &[u8], compression: Compression) -> i64 {
+        let sha256 = |bytes: &[u8]| data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+        let file = compress(compression, piece).await;
+        let random = sha256(&[&file[..], &id_bytes(&mut self.database).await].concat());
+        let name = format!(
+            "{}-{}-4{}-8{}-{}.chunk",
+            &random[..8],
+            &random[8..12],
+            &random[12..15],
+            &random[15..18],
+            &random[18..30]
+        );
+        let folder = self.folder.join("storage").join(&name[..1]).join(&name[..2]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(&name), &file).unwrap();
+        let statement = "INSERT INTO chunk (state, chunk_hash, chunk_size, file_hash, file_size, compression, remote_file, \
+                         remote_file_id, created_at) VALUES ('V', $1, $2, $3, $4, $5, $6, $7, $8)";
+        let done = sqlx::query(statement)
+            .bind(format!("sha256:{}", sha256(piece)))
+            .bind(i64::try_from(piece.len()).unwrap())
+            .bind(format!("sha256:{}", sha256(&file)))
+            .bind(i64::try_from(file.len()).unwrap())
+            .bind(compression.to_string())
+            .bind(format!(r#"{{"Local":{{"name":"{name}"}}}}"#))
+            .bind(format!("local:{name}"))
+            .bind(NOW);
+        done.execute(&mut self.database).await.unwrap().last_insert_rowid()
+    }
+
+    pub(super) async fn object(&mut self, cache: i64, object: &Object<'_>) {
+        let statement = "INSERT INTO object (cache_id, nar_id, store_path_hash, store_path, \"references\", deriver, sigs, ca, \
+                         created_at, created_by) VALUES ($1, $2, $3, $4, $5, NULL, '[]', NULL, $6, 'ci')";
+        let name = object.path.rsplit('/').next().unwrap();
+        let hash = name.get(..32).unwrap_or(name);
+        let references = serde_json::to_string(object.references).unwrap();
+        let done = sqlx::query(statement).bind(cache).bind(object.nar).bind(hash).bind(object.path);
+        done.bind(references).bind(NOW).execute(&mut self.database).await.unwrap();
+    }
+
+    pub(super) async fn execute(&mut self, statement: &'static str, nar: i64) {
+        sqlx::query(statement).bind(nar).execute(&mut self.database).await.unwrap();
+    }
+
+    /// The files of the chunks of a NAR.
+    pub(super) async fn files(&mut self, nar: i64) -> Vec<PathBuf> {
+        let statement = "SELECT chunk.remote_file_id FROM chunk JOIN chunkref ON chunkref.chunk_id = chunk.id WHERE nar_id = $1 ORDER BY seq";
+        let names: Vec<(String,)> = sqlx::query_as(statement).bind(nar).fetch_all(&mut self.database).await.unwrap();
+        let path = |id: &str| {
+            let name = id.strip_prefix("local:").unwrap();
+            self.folder.join("storage").join(&name[..1]).join(&name[..2]).join(name)
+        };
+        names.iter().map(|(id,)| path(id)).collect()
+    }
+
+    /// Every file of the deployment with its hash, once nobody has it open.
+    pub(super) async fn close(self) -> Deployment {
+        self.database.close().await.unwrap();
+        Deployment { folder: self.folder }
+    }
+}
+
+/// A number that no other chunk had.
+async fn id_bytes(database: &mut SqliteConnection) -> [u8; 8] {
+    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM chunk").fetch_one(database).await.unwrap();
+    count.to_le_bytes()
+}
+
+pub(super) struct Deployment {
+    folder: PathBuf,
+}
+
+impl Deployment {
+    pub(super) fn contents(&self) -> Vec<(PathBuf, String)> {
+        fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else {
+                    let hash = blake3::hash(&fs::read(&path).unwrap()).to_string();
+                    found.push((path, hash));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.folder, &mut found);
+        found.sort_unstable();
+        found
+    }
+}
