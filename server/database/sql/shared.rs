@@ -93,4 +93,5 @@ mod inspection;
 mod leases;
 pub(crate) mod list;
 mod paths;
+mod rebuild;
 mod tokens;

@@ -29,6 +29,7 @@ mod leases;
 mod outcomes;
 mod paths;
 mod quarantine;
+mod rebuild;
 mod tokens;
 mod uploads;
 mod visibility;
@@ -62,6 +63,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         outcomes::CHECKS,
         paths::CHECKS,
         quarantine::CHECKS,
+        rebuild::CHECKS,
         tokens::CHECKS,
         uploads::CHECKS,
         visibility::CHECKS,

@@ -7,7 +7,6 @@
 mod dialect;
 mod error;
 mod open;
-mod rebuild;
 mod revision;
 #[path = "../../sql/shared.rs"]
 mod shared;
