@@ -2,7 +2,6 @@
 
 mod access;
 mod acts;
-mod attic;
 pub(crate) mod attic;
 mod audited;
 mod document;
