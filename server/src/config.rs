@@ -6,6 +6,7 @@
 mod anonymous;
 mod audit;
 mod chunking;
+mod collection;
 mod compression;
 mod database;
 mod environment;
@@ -31,6 +32,7 @@ use serde::Serialize;
 pub use anonymous::Anonymous;
 pub use audit::Audit;
 pub use chunking::Chunking;
+pub use collection::Collection;
 pub use compression::Compression;
 pub use database::{Database, DatabaseUrl};
 pub use environment::Environment;

@@ -143,28 +143,51 @@ impl Fetch {
         &self,
         chunks: &[ChunkLocation],
     ) -> impl Stream<Item = Result<(Vec<ChunkLocation>, Bytes), FetchError>> + Send + 'static + use<> {
-        let storage = Arc::clone(self.journal.storage());
         let extents: Vec<Vec<ChunkLocation>> = extents(chunks).map(|e| e.chunks.to_vec()).collect();
+        let this = self.clone();
         stream::iter(extents)
             .map(move |chunks| {
-                let storage = Arc::clone(&storage);
+                let this = this.clone();
                 async move {
-                    let extent = Extent::of(&chunks);
-                    let bytes = match storage.read(&pack::key(extent.pack), extent.range()).await {
-                        Ok(bytes) => bytes,
-                        Err(error) if is_damage(&error) => {
-                            return Err(FetchError::Damaged { chunks: chunks.iter().map(|c| c.id).collect() });
-                        }
-                        Err(error) => return Err(error.into()),
-                    };
-                    let damaged = |(chunk, frame): (ChunkLocation, Result<Bytes, _>)| frame.err().map(|_| chunk.id);
-                    if let Some(chunk) = extent.frames(&bytes).find_map(damaged) {
-                        return Err(FetchError::Damaged { chunks: vec![chunk] });
-                    }
+                    let bytes = this.extent(&chunks).await?;
                     Ok((chunks, bytes))
                 }
             })
             .buffered(PREFETCH)
+    }
+
+    /// The frames of one extent, one after the other, each checked.
+    async fn extent(&self, chunks: &[ChunkLocation]) -> Result<Bytes, FetchError> {
+        match self.read(Extent::of(chunks)).await {
+            Err(FetchError::Damaged { chunks: damaged }) => {
+                // Collection moves frames: what was looked up a while ago may be somewhere else by now.
+                let now = match self.database.locate_chunks(&chunks.iter().map(|chunk| chunk.id).collect()).await {
+                    Ok(now) if now != chunks => now,
+                    _ => return Err(FetchError::Damaged { chunks: damaged }),
+                };
+                let mut frames = bytes::BytesMut::new();
+                for extent in extents(&now) {
+                    frames.extend_from_slice(&self.read(extent).await?);
+                }
+                Ok(frames.freeze())
+            }
+            read => read,
+        }
+    }
+
+    async fn read(&self, extent: Extent<'_>) -> Result<Bytes, FetchError> {
+        let bytes = match self.journal.storage().read(&pack::key(extent.pack), extent.range()).await {
+            Ok(bytes) => bytes,
+            Err(error) if is_damage(&error) => {
+                return Err(FetchError::Damaged { chunks: extent.chunks.iter().map(|c| c.id).collect() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let damaged = |(chunk, frame): (ChunkLocation, Result<Bytes, _>)| frame.err().map(|_| chunk.id);
+        match extent.frames(&bytes).find_map(damaged) {
+            Some(chunk) => Err(FetchError::Damaged { chunks: vec![chunk] }),
+            None => Ok(bytes),
+        }
     }
 
     /// Acts on damage, once, and passes the error on.

@@ -3,8 +3,10 @@
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod chore;
 mod chores;
 pub mod cli;
+pub mod collect;
 pub mod config;
 mod encode;
 pub mod exchange;

@@ -42,6 +42,26 @@ pub const SLOW_REQUESTS: &str = "flywheel_slow_requests_total";
 
 /// A request that takes longer until its answer begins is told in the log.
 pub const SLOW: std::time::Duration = std::time::Duration::from_secs(10);
+/// Paths that collection removed.
+pub const GC_REMOVED_PATHS: &str = "flywheel_gc_removed_paths_total";
+/// Chunks that collection removed.
+pub const GC_REMOVED_CHUNKS: &str = "flywheel_gc_removed_chunks_total";
+/// Bytes of objects that collection removed from the storage.
+pub const GC_FREED_BYTES: &str = "flywheel_gc_freed_bytes_total";
+/// Bytes of frames that collection copied into other packs.
+pub const GC_MOVED_BYTES: &str = "flywheel_gc_moved_bytes_total";
+/// Packs whose objects collection found gone.
+pub const GC_MISSING_PACKS: &str = "flywheel_gc_missing_packs_total";
+/// Rounds of collection that failed.
+pub const GC_FAILURES: &str = "flywheel_gc_failures_total";
+/// When collection last ended well, on whatever replica, in seconds since 1970.
+pub const GC_LAST_RUN: &str = "attic_gc_last_run_timestamp_seconds";
+/// The size beyond which the least recently used paths go, in bytes; absent without one.
+pub const STORAGE_LIMIT: &str = "attic_storage_limit_bytes";
+/// Bytes that a cache with a quota holds, as its quota counts them, by cache.
+pub const CACHE_USED_BYTES: &str = "flywheel_cache_used_bytes";
+/// Bytes that a cache may hold before pushes are refused, by cache.
+pub const CACHE_QUOTA_BYTES: &str = "flywheel_cache_quota_bytes";
 
 /// Identities that CI showed, by outcome (`done`, `refused`, `unavailable`) and rule.
 pub const EXCHANGES: &str = "flywheel_exchanges_total";
@@ -93,5 +113,15 @@ fn build() -> Result<PrometheusHandle, BuildError> {
         metrics::counter!(name).absolute(0);
     }
     describe_counter!(EXCHANGES, "Identities that CI showed, by outcome and rule");
+    describe_counter!(GC_REMOVED_PATHS, "Paths that collection removed");
+    describe_counter!(GC_REMOVED_CHUNKS, "Chunks that collection removed");
+    describe_counter!(GC_FREED_BYTES, Unit::Bytes, "Bytes of objects that collection removed from the storage");
+    describe_counter!(GC_MOVED_BYTES, Unit::Bytes, "Bytes of frames that collection copied into other packs");
+    describe_counter!(GC_MISSING_PACKS, "Packs whose objects collection found gone");
+    describe_counter!(GC_FAILURES, "Rounds of collection that failed");
+    describe_gauge!(GC_LAST_RUN, Unit::Seconds, "When collection last ended well, in seconds since 1970");
+    describe_gauge!(STORAGE_LIMIT, Unit::Bytes, "The size beyond which the least recently used paths go");
+    describe_gauge!(CACHE_USED_BYTES, Unit::Bytes, "Bytes that a cache with a quota holds, by cache");
+    describe_gauge!(CACHE_QUOTA_BYTES, Unit::Bytes, "Bytes that a cache may hold before pushes are refused, by cache");
     Ok(handle)
 }

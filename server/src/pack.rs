@@ -129,19 +129,40 @@ impl Footer {
     /// # Errors
     /// If the bytes are damaged, or do not describe a pack whose frames end where the trailer begins.
     pub fn records(&self, trailer: &[u8]) -> Result<Vec<Record>, PackError> {
+        Ok(self.decode_records(trailer)?.0)
+    }
+
+    /// As [`Footer::records`]; `None` if there are records of kinds that are not known here, so that nobody who writes the records
+    /// into another pack loses them.
+    ///
+    /// # Errors
+    /// As [`Footer::records`].
+    pub fn known_records(&self, trailer: &[u8]) -> Result<Option<Vec<Record>>, PackError> {
+        let (records, unknown) = self.decode_records(trailer)?;
+        Ok((unknown == 0).then_some(records))
+    }
+
+    /// The records, and how many more there are of kinds that are not known here.
+    fn decode_records(&self, trailer: &[u8]) -> Result<(Vec<Record>, usize), PackError> {
         if blake3::hash(trailer) != blake3::Hash::from_bytes(self.checksum) {
             return Err(PackError::Checksum);
         }
         let plain = zstd::bulk::decompress(trailer, MAX_TRAILER_BYTES).map_err(|_| PackError::Malformed("zstd"))?;
         let mut input = &plain[..];
         let mut records = Vec::new();
+        let mut unknown = 0;
         let mut offset = MAGIC.len() as u64;
         while !input.is_empty() {
-            if let Some(record) = Record::decode(&mut input, &mut offset)? {
-                records.push(record);
+            match Record::decode(&mut input, &mut offset)? {
+                Some(record) => records.push(record),
+                None => unknown += 1,
             }
         }
-        if offset == self.offset { Ok(records) } else { Err(PackError::Malformed("frames do not fill the pack")) }
+        if offset == self.offset {
+            Ok((records, unknown))
+        } else {
+            Err(PackError::Malformed("frames do not fill the pack"))
+        }
     }
 }
 

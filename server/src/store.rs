@@ -167,7 +167,9 @@ impl ChunkStore {
         for extent in crate::fetch::extents(chunks) {
             match self.journal.storage().read(&crate::pack::key(extent.pack), extent.range()).await {
                 Ok(bytes) => frames.extend(extent.frames(&bytes).map(|(_, frame)| frame.ok())),
-                Err(error) if crate::fetch::is_damage(&error) && extent.chunks.len() == 1 => frames.push(None),
+                Err(error) if crate::fetch::is_damage(&error) && extent.chunks.len() == 1 => {
+                    frames.push(self.read_moved(&extent.chunks[0]).await?);
+                }
                 Err(error) if crate::fetch::is_damage(&error) => {
                     // A pack that was cut off may still have the frames before the cut.
                     for chunk in extent.chunks {
@@ -178,6 +180,20 @@ impl ChunkStore {
             }
         }
         Ok(frames)
+    }
+
+    /// The frame of a chunk whose pack is not there, or too short: collection may have moved it since it was looked up.
+    async fn read_moved(&self, before: &ChunkLocation) -> Result<Option<bytes::Bytes>, StoreError> {
+        let now = self.database.locate_chunks(&[before.id].into_iter().collect()).await.ok();
+        let Some(now) = now.and_then(|found| found.first().copied()).filter(|now| now != before) else {
+            return Ok(None);
+        };
+        let range = now.offset..now.offset + u64::from(now.stored_size);
+        match self.journal.storage().read(&crate::pack::key(now.pack), range).await {
+            Ok(frame) => Ok((crc32c::crc32c(&frame) == now.check).then_some(frame)),
+            Err(error) if crate::fetch::is_damage(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where chunks are.

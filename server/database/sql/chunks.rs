@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use database::{
-    CacheId, ChunkId, ChunkLocation, ChunkRuns, Chunks, Commit, CommitError, PackName, PathOutcome, Result,
+    CacheId, ChunkId, ChunkLocation, ChunkRuns, Chunks, Collection, Commit, CommitError, PackName, PathOutcome, Result,
 };
 use protocol::{ChunkHash, Timestamp};
 
@@ -22,6 +22,7 @@ struct ChunkRow {
     stored_size: i64,
     size: i64,
     check_sum: i64,
+    condemned_at: Option<i64>,
 }
 
 impl ChunkRow {
@@ -39,10 +40,17 @@ impl ChunkRow {
 
 /// The chunks that are stored under these names, each with its place in `hashes`; at most [`BATCH`] names.
 pub(super) async fn find(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Vec<(usize, ChunkLocation)>> {
+    placed(&find_rows(connection, hashes).await?)
+}
+
+async fn find_rows(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Vec<ChunkRow>> {
     let names = json(&hashes.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
-    let rows =
-        sqlx::query_file_as!(ChunkRow, "sql/chunk_find.sql", names).fetch_all(connection).await.map_err(failed)?;
-    placed(&rows)
+    sqlx::query_file_as!(ChunkRow, "sql/chunk_find.sql", names).fetch_all(connection).await.map_err(failed)
+}
+
+/// Notes those of the rows that are condemned.
+fn note_condemned(rows: &[ChunkRow], condemned: &mut Vec<i64>) {
+    condemned.extend(rows.iter().filter(|row| row.condemned_at.is_some()).map(|row| row.id));
 }
 
 fn placed(rows: &[ChunkRow]) -> Result<Vec<(usize, ChunkLocation)>> {
@@ -52,7 +60,13 @@ fn placed(rows: &[ChunkRow]) -> Result<Vec<(usize, ChunkLocation)>> {
 #[async_trait]
 impl Chunks for Index {
     async fn find_chunks(&self, hashes: &[ChunkHash]) -> Result<Vec<Option<ChunkLocation>>> {
-        asking!(self, |connection| find_all(connection, hashes).await)
+        let (found, condemned) = asking!(self, |connection| find_all(connection, hashes).await)?;
+        if condemned.is_empty() {
+            return Ok(found);
+        }
+        // Whoever is told that a chunk is there relies on it. It may have gone before it was spared.
+        self.spare(condemned).await?;
+        asking!(self, |connection| find_all(connection, hashes).await).map(|(found, _)| found)
     }
 
     async fn find_visible_chunks(
@@ -60,7 +74,12 @@ impl Chunks for Index {
         caches: &[CacheId],
         hashes: &[ChunkHash],
     ) -> Result<Vec<Option<ChunkLocation>>> {
-        asking!(self, |connection| find_visible(connection, caches, hashes).await)
+        let (found, condemned) = asking!(self, |connection| find_visible(connection, caches, hashes).await)?;
+        if condemned.is_empty() {
+            return Ok(found);
+        }
+        self.spare(condemned).await?;
+        asking!(self, |connection| find_visible(connection, caches, hashes).await).map(|(found, _)| found)
     }
 
     async fn locate_chunks(&self, runs: &ChunkRuns) -> Result<Vec<ChunkLocation>> {
@@ -76,21 +95,32 @@ impl Chunks for Index {
     }
 }
 
-async fn find_all(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Vec<Option<ChunkLocation>>> {
+impl Index {
+    async fn spare(&self, mut chunks: Vec<i64>) -> Result<()> {
+        chunks.sort_unstable();
+        let ranges: Vec<(i64, i64)> = chunks.into_iter().map(|id| (id, id)).collect();
+        self.spare_chunks(&ranges).await.map(drop)
+    }
+}
+
+/// What is found, and which of it is condemned.
+type Found = (Vec<Option<ChunkLocation>>, Vec<i64>);
+
+async fn find_all(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Found> {
+    let mut condemned = Vec::new();
     let mut found = vec![None; hashes.len()];
     for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
-        for (position, location) in find(connection, batch).await? {
+        let rows = find_rows(connection, batch).await?;
+        note_condemned(&rows, &mut condemned);
+        for (position, location) in placed(&rows)? {
             found[position] = Some(location);
         }
     }
-    Ok(found)
+    Ok((found, condemned))
 }
 
-async fn find_visible(
-    connection: &mut Connection,
-    caches: &[CacheId],
-    hashes: &[ChunkHash],
-) -> Result<Vec<Option<ChunkLocation>>> {
+async fn find_visible(connection: &mut Connection, caches: &[CacheId], hashes: &[ChunkHash]) -> Result<Found> {
+    let mut condemned = Vec::new();
     let caches = json(&caches.iter().map(|cache| cache.0).collect::<Vec<_>>())?;
     let mut found = vec![None; hashes.len()];
     for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
@@ -99,11 +129,12 @@ async fn find_visible(
             .fetch_all(&mut *connection)
             .await
             .map_err(failed)?;
+        note_condemned(&rows, &mut condemned);
         for (position, location) in placed(&rows)? {
             found[position] = Some(location);
         }
     }
-    Ok(found)
+    Ok((found, condemned))
 }
 
 async fn locate(connection: &mut Connection, runs: &ChunkRuns) -> Result<Vec<ChunkLocation>> {

@@ -10,6 +10,7 @@ mod chunks;
 mod nars;
 mod paths;
 mod seen;
+mod sparing;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub(crate) async fn apply(
     check_caches(connection, commit).await?;
     chunks::check_known(connection, commit).await?;
     let chunks = Chunks::insert(connection, &commit.packs).await?;
+    sparing::spare_chunks(connection, commit, &chunks).await?;
     let nars = Nars::insert(connection, commit, &chunks).await?;
     // Sorted, so that no two commits wait for each other; of two under one name the last one stays the last.
     let mut uploads: Vec<_> = commit.uploads.iter().collect();
@@ -33,6 +35,7 @@ pub(crate) async fn apply(
     for upload in uploads {
         put_upload(connection, upload, nars.id(&upload.nar_hash)?).await?;
     }
+    sparing::spare_paths(connection, commit).await?;
     let outcomes = paths::insert(connection, &commit.paths, &nars).await?;
     Seen::gather(connection, commit, &chunks, &nars, &outcomes).await?.insert(connection).await?;
     let mut documents: Vec<_> = commit.documents.iter().collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use database::{CacheId, Error, NarFile, NarId, PathRow, Paths, Result, Totals, Upload};
+use database::{CacheId, Collection, Error, NarFile, NarId, PathRow, Paths, Result, Totals, Upload};
 use formats::{FileHash, NarHash, PathInfo, Signature, StorePath, StorePathHash};
 use protocol::Timestamp;
 
@@ -43,10 +43,22 @@ impl TryFrom<NarRow> for NarFile {
 #[async_trait]
 impl Paths for Index {
     async fn find_path(&self, cache: CacheId, hash: &StorePathHash) -> Result<Option<PathRow>> {
-        asking!(self, |connection| find(connection, cache, hash).await)
+        let found = asking!(self, |connection| find(connection, cache, hash).await)?;
+        let Some((row, is_condemned)) = found else { return Ok(None) };
+        // Whoever asks is going to use it. It may have gone in between.
+        if is_condemned && self.spare_paths(cache, &[*hash]).await? == [false] {
+            return Ok(None);
+        }
+        Ok(Some(row))
     }
 
     async fn missing_paths(&self, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {
+        // Before the question: what is answered to be there stays.
+        if asking!(self, |connection| any_condemned(connection, cache).await)? {
+            for batch in hashes.chunks(BATCH) {
+                writing_beside!(self, |transaction| spare_asked(transaction, cache, batch).await)?;
+            }
+        }
         asking!(self, |connection| missing(connection, cache, hashes).await)
     }
 
@@ -83,7 +95,25 @@ impl Paths for Index {
     }
 }
 
-async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash) -> Result<Option<PathRow>> {
+pub(super) async fn any_condemned(connection: &mut Connection, cache: CacheId) -> Result<bool> {
+    let row = sqlx::query_file!("../sql/common/path_any_condemned.sql", cache.0)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    Ok(row.count > 0)
+}
+
+/// Spares those of the paths that are there; at most [`BATCH`].
+pub(super) async fn spare_asked(connection: &mut Connection, cache: CacheId, hashes: &[StorePathHash]) -> Result<()> {
+    let mut hashes: Vec<_> = hashes.iter().map(|hash| hex(hash.as_bytes())).collect();
+    hashes.sort_unstable();
+    let asked = json(&hashes)?;
+    sqlx::query_file!("sql/path_spare_asked.sql", cache.0, asked).execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// The path, and whether it is condemned.
+async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash) -> Result<Option<(PathRow, bool)>> {
     let key = &hash.as_bytes()[..];
     let row = sqlx::query_file!("../sql/common/path_find.sql", cache.0, key)
         .fetch_optional(connection)
@@ -99,12 +129,13 @@ async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash)
         signatures: Column("path", "signatures").words(&row.signatures)?,
         ca: row.ca.map(|ca| Column("path", "ca").text(&ca)).transpose()?,
     };
-    Ok(Some(PathRow {
+    let path = PathRow {
         info,
         extra: Column("path", "extra").json(&row.extra)?,
         file_hash: FileHash::from_bytes(Column("nar", "file_hash").bytes(&row.file_hash)?),
         file_size: Column("nar", "file_size").number(row.file_size)?,
-    }))
+    };
+    Ok(Some((path, row.condemned_at.is_some())))
 }
 
 async fn missing(connection: &mut Connection, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {

@@ -84,8 +84,10 @@ macro_rules! transaction {
 }
 
 mod audit;
+mod cache_limits;
 mod caches;
 mod chunks;
+mod collection;
 pub(crate) mod column;
 mod commit;
 mod documents;
@@ -93,5 +95,11 @@ mod inspection;
 mod leases;
 pub(crate) mod list;
 mod paths;
+mod pins;
 mod rebuild;
 mod tokens;
+
+/// Says what work that is written down in place gives, which the compiler cannot find out behind a macro.
+async fn typed<T>(work: impl Future<Output = database::Result<T>>) -> database::Result<T> {
+    work.await
+}

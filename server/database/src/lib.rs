@@ -4,7 +4,9 @@
 //! transaction: it happens wholly or not at all, and no connection is held between two calls.
 
 mod audit;
+mod cache_limits;
 mod chunk;
+mod collection;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -12,6 +14,7 @@ mod document;
 mod error;
 mod inspection;
 mod leases;
+mod pins;
 mod rebuild;
 mod revision;
 mod row;
@@ -23,7 +26,12 @@ use formats::{FileHash, NarHash, Signature, StorePathHash};
 use protocol::{CacheName, ChunkHash, Timestamp};
 
 pub use audit::{Act, ActFilter, ActMark, ActRow, Audit, NewAct, Outcome};
+pub use cache_limits::{CacheLimits, Limits};
 pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
+pub use collection::{
+    CollectedCache, Collection, DocumentAge, Grave, MovedRun, NarChunks, PackUse, PackedChunk, PathAge, PathReferences,
+    PathWeight, Removal, Rewrite, UploadAge, Watermark,
+};
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
@@ -31,6 +39,7 @@ pub use inspection::{
     Census, ChunkRow, ChunkSize, Inspection, NarRow, PackRow, PathLinks, PathSize, ScrubProgress, Traffic,
 };
 pub use leases::{ChoreRun, Lease, Leases};
+pub use pins::{NewPin, Pin, Pins};
 pub use rebuild::{Gone, Rebuilding};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
@@ -45,6 +54,9 @@ pub trait Database:
     + Documents
     + Leases
     + Inspection
+    + Collection
+    + Pins
+    + Limits
     + Revisions
     + Tokens
     + Audit
@@ -62,6 +74,9 @@ impl<T> Database for T where
         + Documents
         + Leases
         + Inspection
+        + Collection
+        + Pins
+        + Limits
         + Revisions
         + Tokens
         + Audit

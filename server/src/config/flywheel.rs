@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Anonymous, Audit, ByteSize, Exchange, Inspection, Limits, Signing, Tokens};
+use super::{Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Signing, Tokens};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,6 +26,8 @@ pub struct Flywheel {
     pub narinfo_cache_size: ByteSize,
     /// `[flywheel.inspection]`
     pub inspection: Inspection,
+    /// Whether the server takes nothing in.
+    pub read_only: bool,
     /// `[flywheel.limits]`
     pub limits: Limits,
     /// `[flywheel.tokens]`
@@ -38,6 +40,8 @@ pub struct Flywheel {
     /// `[flywheel.exchange]`
     #[serde(skip_serializing_if = "Exchange::is_empty")]
     pub exchange: Exchange,
+    /// `[flywheel.collection]`
+    pub collection: Collection,
 }
 
 /// How the log is written.
@@ -62,11 +66,13 @@ pub(super) struct FlywheelFile {
     log_format: LogFormat,
     narinfo_cache_size: ByteSize,
     inspection: Inspection,
+    read_only: bool,
     limits: Limits,
     tokens: Tokens,
     audit: Audit,
     pub(super) anonymous: Anonymous,
     exchange: Exchange,
+    collection: Collection,
 }
 
 impl Default for FlywheelFile {
@@ -78,11 +84,13 @@ impl Default for FlywheelFile {
             log_format: LogFormat::default(),
             narinfo_cache_size: ByteSize(32 << 20),
             inspection: Inspection::default(),
+            read_only: false,
             limits: Limits::default(),
             tokens: Tokens::default(),
             audit: Audit::default(),
             anonymous: Anonymous::default(),
             exchange: Exchange::default(),
+            collection: Collection::default(),
         }
     }
 }
@@ -101,11 +109,13 @@ impl FlywheelFile {
             log_format: log_format.unwrap_or(self.log_format),
             narinfo_cache_size: self.narinfo_cache_size,
             inspection: self.inspection,
+            read_only: self.read_only,
             limits: self.limits,
             tokens: self.tokens,
             audit: self.audit,
             anonymous: self.anonymous,
             exchange: self.exchange,
+            collection: self.collection,
         }
     }
 }

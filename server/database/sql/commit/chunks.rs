@@ -23,6 +23,7 @@ impl Chunks {
         for pack in packs {
             let name = &pack.name.0[..];
             let size = Column("pack", "size").integer(pack.size)?;
+            check_grave(connection, name).await?;
             let id = sqlx::query_file!("../sql/common/pack_insert.sql", name, size)
                 .fetch_one(&mut *connection)
                 .await
@@ -55,6 +56,11 @@ impl Chunks {
         self.0.get(hash).copied()
     }
 
+    /// The rows of all of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ChunkId> {
+        self.0.values().copied()
+    }
+
     /// A manifest by rows.
     pub(super) fn runs(&self, manifest: &[ChunkPointer]) -> Result<ChunkRuns, CommitError> {
         manifest
@@ -65,6 +71,17 @@ impl Chunks {
             })
             .collect()
     }
+}
+
+/// Refuses a pack whose object is being removed, since nobody had heard of it for long.
+async fn check_grave(connection: &mut Connection, name: &[u8]) -> Result<(), CommitError> {
+    let doomed =
+        sqlx::query_file!("../sql/common/grave_doomed.sql", name).fetch_one(&mut *connection).await.map_err(failed)?;
+    if doomed.count > 0 {
+        return Err(CommitError::ChunkGone);
+    }
+    sqlx::query_file!("../sql/common/grave_forget.sql", name).execute(connection).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Makes sure that all known chunks that the commit's manifests name are there and undamaged.

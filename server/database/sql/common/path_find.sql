@@ -8,6 +8,7 @@ SELECT path.name
   , nar.size AS nar_size
   , nar.file_hash
   , nar.file_size
+  , path.condemned_at
 FROM path
 JOIN nar ON nar.id = path.nar_id
 JOIN cache ON cache.id = path.cache_id

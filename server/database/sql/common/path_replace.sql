@@ -9,4 +9,5 @@ SET nar_id = $3
   , signatures = $9
   , extra = $10
   , pushed_by = $11
+  , condemned_at = NULL
 WHERE cache_id = $1 AND hash = $2

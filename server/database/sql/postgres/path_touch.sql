@@ -9,6 +9,6 @@ WITH used AS MATERIALIZED (
     FOR NO KEY UPDATE OF path
 )
 UPDATE path
-SET last_used_at = $2
+SET last_used_at = $2, condemned_at = NULL
 FROM used
 WHERE path.cache_id = used.cache_id AND path.hash = used.hash AND path.last_used_at < $2

@@ -6,6 +6,7 @@ SELECT asked.key + 0 AS "position!: i64"
   , chunk.stored_size AS "stored_size!: i64"
   , chunk.size AS "size!: i64"
   , chunk.check_sum AS "check_sum!: i64"
+  , chunk.condemned_at
 FROM json_each($1) AS asked
 CROSS JOIN chunk ON chunk.hash = unhex(asked.value) AND chunk.damaged_at IS NULL
 CROSS JOIN pack ON pack.id = chunk.pack_id

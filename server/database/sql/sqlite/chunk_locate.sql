@@ -6,6 +6,7 @@ SELECT run.key + 0 AS "position!: i64"
   , chunk.stored_size AS "stored_size!: i64"
   , chunk.size AS "size!: i64"
   , chunk.check_sum AS "check_sum!: i64"
+  , chunk.condemned_at
 FROM json_each($1) AS run
 CROSS JOIN chunk ON chunk.id BETWEEN run.value ->> 0 AND run.value ->> 1
 CROSS JOIN pack ON pack.id = chunk.pack_id

@@ -1,0 +1,1 @@
+DELETE FROM cache_limit WHERE cache_id = $1

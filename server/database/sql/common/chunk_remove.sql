@@ -1,0 +1,1 @@
+DELETE FROM chunk WHERE id BETWEEN $1 AND $2 AND condemned_at <= $3

@@ -1,0 +1,1 @@
+SELECT count(*) AS "count!: i64" FROM grave WHERE name = $1 AND doomed_at IS NOT NULL

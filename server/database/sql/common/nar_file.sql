@@ -1,0 +1,1 @@
+SELECT file_hash FROM nar WHERE hash = $1

@@ -1,0 +1,1 @@
+DELETE FROM pin WHERE expires_at <= $1

@@ -1,0 +1,1 @@
+DELETE FROM removal WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT id, cache_name, path, removed_at FROM removal ORDER BY id LIMIT $1

@@ -1,0 +1,1 @@
+DELETE FROM watermark WHERE at < $1
