@@ -2,4 +2,8 @@
 
 mod fixtures;
 mod flips;
+mod metrics;
+mod scrub;
+mod stalled;
+mod stats;
 mod store;

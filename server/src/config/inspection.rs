@@ -34,12 +34,15 @@ impl Inspection {
     #[must_use]
     pub fn scrub(&self) -> Option<scrub::Options> {
         let (bytes_per_second, interval) = (self.scrub_rate.0, self.scrub_interval.0);
+        let interval = interval.max(Duration::from_secs(1));
         (bytes_per_second > 0).then_some(scrub::Options { bytes_per_second, interval })
     }
 
     /// How often the statistics are taken, if at all.
     #[must_use]
     pub fn stats_every(&self) -> Option<Duration> {
-        Some(self.stats_interval.0).filter(|interval| !interval.is_zero())
+        Some(self.stats_interval.0)
+            .filter(|interval| !interval.is_zero())
+            .map(|every| every.max(Duration::from_secs(1)))
     }
 }

@@ -69,7 +69,7 @@ impl Scrub {
         while !stop.is_cancelled() {
             let pause = match self.turn.take(&stop, self.step()).await {
                 Ok(Some(Step::Looked)) => Duration::ZERO,
-                Ok(Some(Step::Ended | Step::Waiting) | None) => IDLE,
+                Ok(Some(Step::Ended | Step::Waiting) | None) => IDLE.min(self.options.interval),
                 Err(error) => {
                     metrics::counter!(names::SCRUB_FAILURES).increment(1);
                     tracing::warn!(error = &error as &dyn std::error::Error, "the scrub cannot go on; it tries again");
@@ -77,6 +77,7 @@ impl Scrub {
                 }
             };
             let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+            tokio::task::yield_now().await;
         }
         self.turn.give_up().await;
     }

@@ -111,7 +111,7 @@ pub struct PathStats {
     pub path: String,
     /// The size of the NAR in bytes.
     pub nar_bytes: u64,
-    /// Thousandths of its chunks that are in other paths too.
+    /// Thousandths of its bytes that are in other paths too; told of the most shared only.
     pub shared_per_mille: u64,
 }
 

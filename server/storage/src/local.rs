@@ -11,6 +11,7 @@ mod buffers;
 mod folders;
 mod handles;
 mod list;
+mod turns;
 mod writer;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{Error, Key, Result, Storage, Writer};
 use buffers::Buffers;
 use folders::Folders;
 use handles::Handles;
+use turns::Turns;
 use writer::{LocalWriter, Unfinished};
 
 /// A store in a folder. One process at a time; clones share everything.
@@ -53,6 +55,8 @@ struct Inner {
     handles: Handles,
     /// What is read goes into.
     buffers: Buffers,
+    /// Who reads what at the moment.
+    turns: Turns,
     /// Locked until it is closed; none in a process beside the one that holds the lock.
     _lock: Option<File>,
 }
@@ -154,7 +158,17 @@ fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
         Owner::Alone => String::new(),
         Owner::Beside => format!("{}-", std::process::id()),
     };
-    Ok(Inner { objects, unfinished, next_unfinished, unfinished_prefix, folders, handles, buffers, _lock: lock })
+    Ok(Inner {
+        objects,
+        unfinished,
+        next_unfinished,
+        unfinished_prefix,
+        folders,
+        handles,
+        turns: Turns::default(),
+        buffers,
+        _lock: lock,
+    })
 }
 
 impl Inner {
@@ -239,8 +253,14 @@ impl Storage for LocalStorage {
     }
 
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+        let turn = self.0.turns.take(key).await;
         let key = key.clone();
-        self.blocking(move |inner| inner.read(&key, &range)).await
+        self.blocking(move |inner| {
+            // Kept until the read has ended, also when nobody waits for it any more.
+            let _turn = turn;
+            inner.read(&key, &range)
+        })
+        .await
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>> {

@@ -1,8 +1,11 @@
 //! Taking the figures: the paths of every cache, the chunks, the packs, and once more the paths.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+};
 
-use database::{Cache, ChunkId, Database, PackId, PathSize};
+use database::{Cache, ChunkId, ChunkRuns, Database, PackId, PathSize};
 use protocol::Timestamp;
 
 use super::{CacheStats, DayStats, PathStats, PrefixStats, Stats, prefix::prefix, top::Top};
@@ -16,6 +19,8 @@ const ROWS: u32 = 10_000;
 const CACHES: usize = 32;
 /// How many things a list has.
 const LISTED: usize = 20;
+/// Of how many paths it is looked up how many of their bytes are shared.
+const CANDIDATES: usize = 10 * LISTED;
 /// How many beginnings of names are told apart while counting; the rest counts as `OTHER`.
 const MAX_PREFIXES: usize = 100_000;
 /// The prefix of whatever comes when there are too many.
@@ -43,6 +48,28 @@ pub async fn take(database: &dyn Database, now: Timestamp) -> Result<Stats, Insp
     census.finish(database).await
 }
 
+/// A path of which much may be shared, by the number of its chunks.
+#[derive(Debug, PartialEq, Eq)]
+struct Candidate {
+    bytes: u64,
+    cache: String,
+    path: String,
+    nar_bytes: u64,
+    manifest: ChunkRuns,
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.bytes, &self.cache, &self.path).cmp(&(other.bytes, &other.cache, &other.path))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Figures while they are taken.
 struct Census {
     stats: Stats,
@@ -53,7 +80,7 @@ struct Census {
     prefixes: HashMap<String, PrefixStats>,
     days: BTreeMap<i64, DayStats>,
     largest: Top<PathStats>,
-    most_shared: Top<PathStats>,
+    most_shared: Top<Candidate>,
     first_day: i64,
 }
 
@@ -66,7 +93,7 @@ impl Census {
             prefixes: HashMap::new(),
             days: BTreeMap::new(),
             largest: Top::new(LISTED),
-            most_shared: Top::new(LISTED),
+            most_shared: Top::new(CANDIDATES),
             first_day: now.0.div_euclid(DAY) - DAYS + 1,
         }
     }
@@ -175,16 +202,39 @@ impl Census {
             for path in page {
                 let shared = path.manifest.ids().filter(|id| self.shared.contains(id.0)).count() as u64;
                 let all = (path.manifest.chunk_count() as u64).max(1);
-                self.most_shared.show(PathStats {
-                    // Chunks differ in size, so this is about right, and exact for a path that is all shared or not at all.
+                self.most_shared.show(Candidate {
                     bytes: u64::try_from(u128::from(path.nar_size) * u128::from(shared) / u128::from(all)).unwrap_or(0),
                     cache: cache.name.to_string(),
                     path: path.path.to_string(),
                     nar_bytes: path.nar_size,
-                    shared_per_mille: shared * 1000 / all,
+                    manifest: path.manifest,
                 });
             }
         }
+    }
+
+    /// Looks up how many bytes of the candidates are in other paths too, and gives those of which most are.
+    async fn most_shared(
+        database: &dyn Database,
+        candidates: Vec<Candidate>,
+        shared: &IdSet,
+    ) -> Result<Vec<PathStats>, InspectError> {
+        let mut top = Top::new(LISTED);
+        for candidate in candidates {
+            let chunks = database.examine_chunks(&candidate.manifest).await?;
+            let bytes: u64 = chunks
+                .iter()
+                .filter(|chunk| shared.contains(chunk.location.id.0))
+                .map(|chunk| u64::from(chunk.location.size))
+                .sum();
+            let shared_per_mille = bytes.saturating_mul(1000) / candidate.nar_bytes.max(1);
+            let Candidate { cache, path, nar_bytes, .. } = candidate;
+            // What every NAR begins with is nothing to tell of.
+            if shared_per_mille > 0 {
+                top.show(PathStats { bytes, cache, path, nar_bytes, shared_per_mille });
+            }
+        }
+        Ok(top.into_vec())
     }
 
     async fn finish(mut self, database: &dyn Database) -> Result<Stats, InspectError> {
@@ -201,8 +251,7 @@ impl Census {
         prefixes.truncate(LISTED);
         stats.prefixes = prefixes;
         stats.largest = self.largest.into_vec();
-        stats.most_shared = self.most_shared.into_vec();
-        stats.most_shared.retain(|path| path.bytes > 0);
+        stats.most_shared = Self::most_shared(database, self.most_shared.into_vec(), &self.shared).await?;
         let names: HashMap<_, _> =
             database.list_caches().await?.into_iter().map(|c| (c.id, c.name.to_string())).collect();
         for traffic in database.list_traffic(self.first_day).await? {
