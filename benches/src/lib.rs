@@ -1,1 +1,14 @@
-//! Benchmarks against the running server and its peers.
+//! Benchmarks against the running server and its peers: what they have in common.
+//!
+//! A benchmark is one program that starts itself anew as server and as client ([`roles`]), so that one command builds and measures
+//! everything. A [`served::Served`] is a real server with a folder of its own; what passes between it and its clients goes through
+//! a [`proxy::Proxy`] that counts; [`process`] tells what a program took of the machine; [`account`] does the unavoidable work of
+//! a data set by itself, on one core, so that figures have a physical limit beside them; [`table`] prints.
+
+pub mod account;
+pub mod process;
+pub mod proxy;
+pub mod roles;
+pub mod served;
+pub mod sets;
+pub mod table;

@@ -5,4 +5,5 @@ mod drain;
 mod duplicates;
 mod first_start;
 mod kill;
+mod native;
 mod stalled;

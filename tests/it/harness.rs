@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+pub(crate) mod cutting_proxy;
 mod half_push;
 mod http;
 mod nar;

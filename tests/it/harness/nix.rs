@@ -109,12 +109,19 @@ impl Nix {
     /// Runs our own client over the store at `root`, which it asks through this Nix.
     #[track_caller]
     pub(crate) fn push(&self, server: &Server, root: &str, token: &str, arguments: &[&str]) -> String {
-        let mut command = Command::new(PUSH);
-        self.prepare(&mut command).args(arguments);
-        command.env("ATTIC_SERVER", server.url()).env("ATTIC_TOKEN", token).env("NIX_REMOTE", root);
+        let mut command = self.client(PUSH, root);
+        command.args(arguments);
+        command.env("ATTIC_SERVER", server.url()).env("ATTIC_TOKEN", token);
         let output = command.output().unwrap();
         assert!(output.status.success(), "flywheel-push {}\n{}", arguments.join(" "), said(&output));
         said(&output)
+    }
+
+    /// A client of ours over the store at `root`, to be completed.
+    pub(crate) fn client(&self, program: &str, root: &str) -> Command {
+        let mut command = Command::new(program);
+        self.prepare(&mut command).env("NIX_REMOTE", root);
+        command
     }
 
     fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {

@@ -1,0 +1,309 @@
+//! What a push takes: `push --set NAME=FILE …`, where FILE lists store paths, one a line.
+//!
+//! For each run a fresh server; the runs of sets and ways of pushing take turns. Prints medians with the least and the greatest, and
+//! beside them what the same work takes by itself on this machine. docs/performance.md says how to read it.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::Context;
+use benches::{
+    account::{Account, ratio},
+    process::{Usage, measure},
+    proxy::Proxy,
+    roles::{Programs, run_as_told},
+    served::Served,
+    sets::{DataSet, attic},
+    table::{Samples, Table},
+};
+use clap::Parser;
+use protocol::ChunkSizes;
+
+/// Pushes data sets to fresh servers, and tells what it took.
+#[derive(Debug, Parser)]
+struct Options {
+    /// A data set: a name, and a file that lists store paths.
+    #[arg(long = "set", value_name = "NAME=FILE", required = true, value_parser = DataSet::parse)]
+    sets: Vec<DataSet>,
+    /// A way of pushing; may be given several times.
+    #[arg(long = "way", value_enum, default_values = ["native", "attic"])]
+    ways: Vec<Way>,
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// The zstd level of native push, if not the server's.
+    #[arg(long)]
+    level: Option<i32>,
+    /// Another server than the one that is built in.
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
+    /// Another client than the one that is built in.
+    #[arg(long, value_name = "PROGRAM")]
+    client: Option<PathBuf>,
+    /// Where the servers have their folders.
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    scratch: PathBuf,
+    /// A file for every single figure, as CSV.
+    #[arg(long)]
+    csv: Option<PathBuf>,
+}
+
+/// A way of pushing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    /// Our client, native push.
+    Native,
+    /// Our client, Attic's protocol.
+    Attic,
+    /// `nix copy --to`, uncompressed.
+    NixCopy,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Attic => "Attic's",
+            Self::NixCopy => "nix copy",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = run_as_told() {
+        return code;
+    }
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The figures of one set pushed one way, one sample a run.
+#[derive(Debug, Default)]
+struct Figures {
+    wall: Samples,
+    nix: Samples,
+    client_cpu: Samples,
+    server_cpu: Samples,
+    client_rss: Samples,
+    server_rss: Samples,
+    sent: Samples,
+    received: Samples,
+    stored: Samples,
+    objects: Samples,
+    requests: Samples,
+}
+
+const SINGLE: [&str; 13] = [
+    "set",
+    "way",
+    "run",
+    "wall_s",
+    "path_info_s",
+    "client_cpu_s",
+    "server_cpu_s",
+    "client_rss_bytes",
+    "server_rss_bytes",
+    "to_server_bytes",
+    "to_client_bytes",
+    "stored_bytes",
+    "requests",
+];
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let programs = Programs { server: options.server.clone(), client: options.client.clone() };
+    let cores = std::thread::available_parallelism()?.get();
+    let level = options.level.unwrap_or(3);
+    let accounts: Vec<Account> = options
+        .sets
+        .iter()
+        .map(|set| Account::take(set, ChunkSizes::default(), level))
+        .collect::<anyhow::Result<_>>()?;
+    let mut figures: Vec<Vec<Figures>> =
+        options.sets.iter().map(|_| options.ways.iter().map(|_| Figures::default()).collect()).collect();
+    let mut single = Table::new(&SINGLE);
+    for run in 0..options.runs {
+        for (set, figures) in options.sets.iter().zip(&mut figures) {
+            for (way, figures) in options.ways.iter().zip(figures) {
+                let cells = once(options, &programs, set, *way, figures)?;
+                let about = [set.name.clone(), format!("{way:?}").to_lowercase(), run.to_string()];
+                single.row(about.into_iter().chain(cells.iter().map(f64::to_string)).collect());
+                eprintln!("{} {}: {:.2} s", set.name, way.name(), cells[0]);
+            }
+        }
+    }
+    println!("{}", account_table(&options.sets, &accounts, level).markdown());
+    println!("{}", result_table(options, &accounts, &figures, cores).markdown());
+    if let Some(file) = &options.csv {
+        fs::write(file, single.csv()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// One push to a fresh server. Gives the cells of a single figure.
+fn once(
+    options: &Options,
+    programs: &Programs,
+    set: &DataSet,
+    way: Way,
+    figures: &mut Figures,
+) -> anyhow::Result<[f64; 10]> {
+    let nix = set.path_info_seconds()?;
+    let server = Served::start(programs, &options.scratch)?;
+    let proxy = Proxy::start(server.address())?;
+    let url = format!("http://{}", proxy.address());
+    let before = server.cpu_seconds()?;
+    let started = Instant::now();
+    let (usage, requests) = match way {
+        Way::Native | Way::Attic => push(options, programs, set, way, &server, &url)?,
+        Way::NixCopy => (nix_copy(set, &server, &url)?, 0.0),
+    };
+    let wall = if way == Way::NixCopy { started.elapsed().as_secs_f64() } else { usage.wall };
+    anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
+    let (stored, objects) = server.stored()?;
+    let passed = proxy.passed();
+    let mut note = |samples: fn(&mut Figures) -> &mut Samples, value: f64| {
+        samples(figures).add(value);
+        value
+    };
+    note(|f| &mut f.objects, count(objects));
+    Ok([
+        note(|f| &mut f.wall, wall),
+        note(|f| &mut f.nix, nix),
+        note(|f| &mut f.client_cpu, usage.cpu),
+        note(|f| &mut f.server_cpu, server.cpu_seconds()? - before),
+        note(|f| &mut f.client_rss, count(usage.rss)),
+        note(|f| &mut f.server_rss, count(server.rss_peak()?)),
+        note(|f| &mut f.sent, count(passed.to_server)),
+        note(|f| &mut f.received, count(passed.to_client)),
+        note(|f| &mut f.stored, count(stored)),
+        note(|f| &mut f.requests, requests),
+    ])
+}
+
+fn push(
+    options: &Options,
+    programs: &Programs,
+    set: &DataSet,
+    way: Way,
+    server: &Served,
+    url: &str,
+) -> anyhow::Result<(Usage, f64)> {
+    let list = server.scratch().join("paths");
+    fs::write(&list, set.paths.join("\n"))?;
+    let report = server.scratch().join("report");
+    let mut command = programs.client()?;
+    command.args(["--quiet", "push", "main", "--stdin", "--json", "--protocol"]);
+    command.arg(if way == Way::Native { "native" } else { "attic" });
+    if let Some(level) = options.level {
+        command.arg(format!("--level={level}"));
+    }
+    command.env("ATTIC_SERVER", url).env("ATTIC_TOKEN", server.token());
+    command.stdin(fs::File::open(&list)?).stdout(fs::File::create(&report)?);
+    let usage = measure(&mut command)?;
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&report)?).context("the client's report")?;
+    let requests = report["requests"].as_f64().context("the client's report tells no requests")?;
+    Ok((usage, requests))
+}
+
+fn nix_copy(set: &DataSet, server: &Served, url: &str) -> anyhow::Result<Usage> {
+    let home = server.scratch().join("home");
+    fs::create_dir_all(&home)?;
+    let address = url.strip_prefix("http://").unwrap_or(url);
+    let host = address.split(':').next().unwrap_or(address);
+    let netrc = server.scratch().join("netrc");
+    fs::write(&netrc, format!("machine {host} login bench password {}\n", server.token()))?;
+    let mut last = None;
+    for some in set.paths.chunks(1500) {
+        let mut command = std::process::Command::new("nix");
+        command.args(["--extra-experimental-features", "nix-command", "--option", "netrc-file"]).arg(&netrc);
+        command.args(["copy", "--to", &format!("{url}/main?compression=none")]).args(some);
+        command.env("HOME", &home).env("XDG_CACHE_HOME", &home);
+        let usage = measure(&mut command)?;
+        anyhow::ensure!(usage.status.success(), "nix copy ended with {}", usage.status);
+        last = Some(usage);
+    }
+    last.context("an empty data set")
+}
+
+fn account_table(sets: &[DataSet], accounts: &[Account], level: i32) -> Table {
+    let mut table = Table::new(&[
+        "one core, CPU s",
+        "NAR MB",
+        "distinct MB",
+        &format!("compressed MB (level {level})"),
+        "read",
+        "cut",
+        "BLAKE3",
+        "zstd",
+        "unzstd",
+        "SHA-256",
+        "SHA-256 of stored",
+    ]);
+    for (set, account) in sets.iter().zip(accounts) {
+        let bytes = [account.nar_bytes, account.new_bytes, account.compressed_bytes].map(megabytes);
+        let parts = [account.read, account.cut, account.name, account.compress, account.decompress];
+        let parts = parts.into_iter().chain([account.hash, account.hash_stored]);
+        let cells = bytes.into_iter().map(|mb| format!("{mb:.1}")).chain(parts.map(|s| format!("{s:.2}")));
+        table.row([set.name.clone()].into_iter().chain(cells).collect());
+    }
+    table
+}
+
+fn result_table(options: &Options, accounts: &[Account], figures: &[Vec<Figures>], cores: usize) -> Table {
+    let mut table = Table::new(&[
+        "set, protocol",
+        "wall s",
+        "of that nix path-info s",
+        "limit s",
+        "share of the limit",
+        "client, server CPU s",
+        "client, server RSS MB",
+        "sent, received MB",
+        "stored MB",
+        "objects",
+        "requests",
+        "Attic's wall s, and ours as a share",
+    ]);
+    for ((set, account), figures) in options.sets.iter().zip(accounts).zip(figures) {
+        for (way, figures) in options.ways.iter().zip(figures) {
+            let own = (figures.wall.median() - figures.nix.median()).max(0.0);
+            let limit = match way {
+                Way::Native => Some(account.native()),
+                Way::Attic => Some(account.attic()),
+                // What Nix does is its own affair.
+                Way::NixCopy => None,
+            };
+            let limit = limit.map(|cpu| cpu / count(cores as u64));
+            let peer = attic(&set.name);
+            let pair =
+                |one: &Samples, other: &Samples| format!("{:.0}, {:.0}", one.median() / 1e6, other.median() / 1e6);
+            table.row(vec![
+                format!("{}, {}", set.name, way.name()),
+                figures.wall.show(2),
+                figures.nix.show(2),
+                limit.map_or_else(String::new, |limit| format!("{limit:.2}")),
+                limit.map_or_else(String::new, |limit| format!("{:.0} %", 100.0 * limit / own)),
+                format!("{}, {}", figures.client_cpu.show(2), figures.server_cpu.show(2)),
+                pair(&figures.client_rss, &figures.server_rss),
+                format!("{:.1}, {:.2}", figures.sent.median() / 1e6, figures.received.median() / 1e6),
+                format!("{:.1}", figures.stored.median() / 1e6),
+                figures.objects.show(0),
+                figures.requests.show(0),
+                peer.map_or_else(String::new, |peer| format!("{:.1}; 1/{:.1}", peer.wall, peer.wall / own)),
+            ]);
+        }
+    }
+    table
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    ratio(bytes, 1_000_000)
+}
+
+fn count(number: u64) -> f64 {
+    ratio(number, 1)
+}

@@ -1,0 +1,120 @@
+//! A real server with a folder of its own.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::{
+    process::{Killed, cpu_seconds, rss_peak},
+    roles::Programs,
+};
+
+/// Far more than a start takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server as it comes, with a public cache `main`. It ends, and its folder goes, when this is dropped.
+#[derive(Debug)]
+pub struct Served {
+    process: Killed,
+    address: SocketAddr,
+    token: String,
+    folder: TempDir,
+}
+
+impl Served {
+    /// Starts one in a folder below `scratch`, and waits until it answers.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(programs: &Programs, scratch: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
+        let log = folder.path().join("log");
+        let data = folder.path().join("data");
+        let mut command = programs.server()?;
+        command.arg("--data-dir").arg(&data).args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        let process = Killed(command.spawn()?);
+        let started = Instant::now();
+        let address = loop {
+            let text = fs::read_to_string(&log)?;
+            if let Some(address) = text.lines().find_map(address_in) {
+                break address;
+            }
+            anyhow::ensure!(started.elapsed() < PATIENCE, "the server did not start:\n{text}");
+            sleep(Duration::from_millis(5));
+        };
+        let make = ["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"];
+        let made = programs.server()?.arg("--data-dir").arg(&data).args(make).output()?;
+        anyhow::ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
+        let token = String::from_utf8(made.stdout)?.trim().to_owned();
+        Ok(Self { process, address, token, folder })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A token that may pull and push.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A folder that goes with the server, for what else a run needs.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The CPU seconds that it has taken so far.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        cpu_seconds(self.process.0.id())
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn rss_peak(&self) -> anyhow::Result<u64> {
+        rss_peak(self.process.0.id())
+    }
+
+    /// How many bytes and objects its storage has.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn stored(&self) -> anyhow::Result<(u64, u64)> {
+        below(&self.folder.path().join("data/store/objects"))
+    }
+}
+
+/// The address in the log line that says that the server is up.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    (event["message"] == "started").then(|| event["address"].as_str()?.parse().ok())?
+}
+
+fn below(folder: &Path) -> anyhow::Result<(u64, u64)> {
+    let (mut bytes, mut files) = (0, 0);
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let (more_bytes, more_files) = if metadata.is_dir() { below(&entry.path())? } else { (metadata.len(), 1) };
+        bytes += more_bytes;
+        files += more_files;
+    }
+    Ok((bytes, files))
+}
