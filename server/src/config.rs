@@ -18,6 +18,7 @@ mod garbage_collection;
 mod inspection;
 mod jwt;
 mod limits;
+mod postgresql;
 mod storage;
 mod tokens;
 mod value;
@@ -43,6 +44,7 @@ pub use garbage_collection::GarbageCollection;
 pub use inspection::Inspection;
 pub use jwt::{Jwt, Signing};
 pub use limits::Limits;
+pub use postgresql::Postgresql;
 pub use storage::{Credentials, S3, Storage};
 pub use tokens::{OtherKey, Tokens, VerifyingKey};
 pub use value::{ByteSize, Endpoint, HumanDuration, Secret};
@@ -159,9 +161,6 @@ impl Config {
     /// # Errors
     /// Names the first part that it cannot run with.
     pub fn validate(&self) -> Result<(), Unsupported> {
-        if let DatabaseUrl::Postgres(_) = self.database.url {
-            return Err(Unsupported::Postgres);
-        }
         match &self.storage {
             Storage::Local { .. } => Ok(()),
             Storage::S3(s3) => Err(Unsupported::S3 { bucket: s3.bucket.clone() }),

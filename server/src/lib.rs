@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod figures;
 pub mod http;
+pub mod index;
 pub mod import;
 pub mod ingest;
 pub mod inspect;

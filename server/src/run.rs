@@ -1,6 +1,6 @@
 //! The server, from its configuration to its last request.
 
-use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use database::{Cache, DEFAULT_PRIORITY, Database, NewCache};
@@ -18,6 +18,7 @@ use crate::{
     exchange::Exchange,
     fetch::Fetch,
     http,
+    index::open_database,
     ingest::{Ingest, Limits},
     inspect::{scrub::Scrub, stats::Taking},
     journal::{Journal, Seal},
@@ -68,7 +69,14 @@ pub struct Server {
 /// If the server cannot start, or fails as a whole.
 pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let server = Server::start(&config).await?;
+    let server = tokio::select! {
+        started = Server::start(&config) => started?,
+        // It may be waiting for its database.
+        () = signals.next() => {
+            tracing::info!("stopped before it had started");
+            return Ok(());
+        }
+    };
     let cache = match &options.init_cache {
         Some(init) => Some(server.init_cache(init).await?),
         None => None,
@@ -209,7 +217,11 @@ async fn flush_usage(app: &App) {
 pub async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
     match &config.storage {
         config::Storage::Local { path } => {
-            let storage = LocalStorage::open(path).await;
+            // What a folder holds is known to one index: a file next to one server, or a database that many share.
+            let storage = match &config.database.url {
+                DatabaseUrl::Sqlite(_) => LocalStorage::open(path).await,
+                DatabaseUrl::Postgres(_) => LocalStorage::open_shared(path).await,
+            };
             Ok(Arc::new(storage.with_context(|| format!("cannot store in {}", path.display()))?))
         }
         config::Storage::S3(_) => anyhow::bail!("this build stores in folders only: set storage.type = \"local\""),
@@ -252,25 +264,6 @@ pub async fn open_journal_beside(config: &Config) -> anyhow::Result<Arc<Journal>
         config::Storage::S3(_) => open_storage(config).await?,
     };
     journal(config, storage, Arc::new(SystemClock))
-}
-
-/// The index that the configuration names.
-///
-/// # Errors
-/// If it cannot be opened.
-pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    match &config.database.url {
-        DatabaseUrl::Sqlite(path) => {
-            if let Some(folder) = path.parent() {
-                // Only for its owner: the index holds the secret keys of the caches.
-                let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-                made.with_context(|| format!("cannot make {}", folder.display()))?;
-            }
-            let database = sqlite::SqliteDatabase::open(path).await;
-            Ok(Arc::new(database.with_context(|| format!("cannot open the index {}", path.display()))?))
-        }
-        DatabaseUrl::Postgres(_) => anyhow::bail!("this build keeps its index in SQLite only"),
-    }
 }
 
 /// The cache of that name; made with a key of its own if there is none.

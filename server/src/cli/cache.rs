@@ -9,10 +9,7 @@ use database::Database;
 use protocol::CacheName;
 
 use super::{Context, Failure, Output, block_on};
-use crate::{
-    config::Config,
-    run::{open_database, open_journal_beside},
-};
+use crate::{config::Config, index::open_database, run::open_journal_beside};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CacheVerb {

@@ -12,6 +12,7 @@ use url::Url;
 use super::{Context, ExitStatus, Failure, Output, block_on};
 use crate::{
     config::Config,
+    index::open_database,
     ingest::Ingest,
     inspect::{
         Depth, Report,
@@ -19,7 +20,7 @@ use crate::{
         repair::{Mended, Repair, Upstream},
     },
     journal::Journal,
-    run::{self, open_database, open_journal_beside},
+    run::{self, open_journal_beside},
     store::ChunkStore,
 };
 

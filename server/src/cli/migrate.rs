@@ -1,7 +1,7 @@
 //! `--mode db-migrations`
 
 use super::{Context, Failure, Output, block_on};
-use crate::run::open_database;
+use crate::index::open_database;
 
 pub(super) fn run(context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;

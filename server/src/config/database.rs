@@ -63,7 +63,10 @@ impl FromStr for DatabaseUrl {
         match scheme {
             "sqlite" => sqlite(rest),
             "postgres" | "postgresql" => match Url::parse(text) {
-                Ok(url) if url.has_host() => Ok(Self::Postgres(text.to_owned().into())),
+                // By a name or, for a socket, as a parameter.
+                Ok(url) if url.has_host() || url.query_pairs().any(|(key, _)| key == "host") => {
+                    Ok(Self::Postgres(text.to_owned().into()))
+                }
                 _ => Err(DatabaseUrlError::Malformed),
             },
             _ => Err(DatabaseUrlError::Scheme),
@@ -95,9 +98,13 @@ impl fmt::Display for DatabaseUrl {
             Self::Sqlite(path) => write!(f, "sqlite://{}?mode=rwc", path.display()),
             Self::Postgres(url) => match Url::parse(url.expose()) {
                 Ok(mut url) => {
-                    if url.password().is_some() {
-                        // Fails for URLs without a host only, and those were refused.
-                        let _ = url.set_password(Some("secret"));
+                    if url.password().is_some() && url.set_password(Some("secret")).is_err() {
+                        return f.write_str("postgresql:");
+                    }
+                    if url.query_pairs().any(|(key, _)| key == "password") {
+                        let shown: Vec<_> =
+                            url.query_pairs().into_owned().filter(|(key, _)| key != "password").collect();
+                        url.query_pairs_mut().clear().extend_pairs(shown);
                     }
                     f.write_str(url.as_str())
                 }
@@ -179,5 +186,7 @@ mod tests {
         let url: DatabaseUrl = "postgresql://attic:hush%40@pg.example/attic?sslmode=require".parse().unwrap();
         assert_eq!(url.to_string(), "postgresql://attic:secret@pg.example/attic?sslmode=require");
         assert!(!format!("{url:?}").contains("hush"));
+        let url: DatabaseUrl = "postgresql:///attic?host=/run/postgresql&user=attic&password=hush".parse().unwrap();
+        assert_eq!(url.to_string(), "postgresql:///attic?host=%2Frun%2Fpostgresql&user=attic");
     }
 }

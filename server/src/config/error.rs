@@ -67,9 +67,6 @@ pub enum ConfigError {
 /// A part of a configuration that this build cannot run with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// The database is PostgreSQL.
-    #[error("database.url names a PostgreSQL server, and this build keeps its index in SQLite only")]
-    Postgres,
     /// The storage is S3.
     #[error("storage.type is s3 (bucket {bucket}), and this build stores in folders only")]
     S3 {
@@ -83,7 +80,6 @@ impl Unsupported {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Postgres => "use database.url = \"sqlite:///var/lib/flywheel-cache/server.db?mode=rwc\"",
             Self::S3 { .. } => "use storage.type = \"local\" with storage.path = \"/var/lib/flywheel-cache/storage\"",
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Signing, Tokens};
+use super::{Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Signing, Tokens};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +30,8 @@ pub struct Flywheel {
     pub read_only: bool,
     /// `[flywheel.limits]`
     pub limits: Limits,
+    /// `[flywheel.postgresql]`
+    pub postgresql: Postgresql,
     /// `[flywheel.tokens]`
     pub tokens: Tokens,
     /// `[flywheel.audit]`
@@ -68,6 +70,7 @@ pub(super) struct FlywheelFile {
     inspection: Inspection,
     read_only: bool,
     limits: Limits,
+    postgresql: Postgresql,
     tokens: Tokens,
     audit: Audit,
     pub(super) anonymous: Anonymous,
@@ -86,6 +89,7 @@ impl Default for FlywheelFile {
             inspection: Inspection::default(),
             read_only: false,
             limits: Limits::default(),
+            postgresql: Postgresql::default(),
             tokens: Tokens::default(),
             audit: Audit::default(),
             anonymous: Anonymous::default(),
@@ -111,6 +115,7 @@ impl FlywheelFile {
             inspection: self.inspection,
             read_only: self.read_only,
             limits: self.limits,
+            postgresql: self.postgresql,
             tokens: self.tokens,
             audit: self.audit,
             anonymous: self.anonymous,

@@ -16,6 +16,7 @@ mod writer;
 
 use std::{
     fs::{self, DirBuilder, File},
+    hash::BuildHasher,
     io,
     ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt},
@@ -35,7 +36,7 @@ use handles::Handles;
 use turns::Turns;
 use writer::{LocalWriter, Unfinished};
 
-/// A store in a folder. One process at a time; clones share everything.
+/// A store in a folder, for one server or for several that share an index; clones share everything.
 #[derive(Debug, Clone)]
 pub struct LocalStorage(Arc<Inner>);
 
@@ -87,6 +88,15 @@ impl LocalStorage {
         Self::open_as(folder.into(), Owner::Alone).await
     }
 
+    /// Opens the store in `folder` together with other servers that open it in this way. What a crash left unfinished is swept
+    /// away by one that finds itself alone.
+    ///
+    /// # Errors
+    /// If a server that must be alone uses the folder, or this one may not.
+    pub async fn open_shared(folder: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        Self::open_as(folder.into(), Owner::Shared).await
+    }
+
     /// Opens the store in `folder` beside a server that may have it open: for a few objects whose keys nobody else uses.
     ///
     /// # Errors
@@ -121,8 +131,26 @@ impl LocalStorage {
 enum Owner {
     /// The one process that takes the lock.
     Alone,
+    /// One of several that hold the lock together.
+    Shared,
     /// A process that does without.
     Beside,
+}
+
+/// Takes the lock together with others; `true` if nobody else has it, and until it is shared nobody else gets it.
+fn lock_with_others(lock: &File) -> io::Result<bool> {
+    // Who starts first has it alone for as long as it sweeps.
+    let mut attempts = 0..100;
+    loop {
+        if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(true);
+        }
+        match rustix::fs::flock(lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Ok(false),
+            Err(error) if attempts.next().is_none() => return Err(error.into()),
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    }
 }
 
 fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
@@ -130,12 +158,18 @@ fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
     // For its owner only: caches may be private.
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let lock = match owner {
-        Owner::Alone => {
-            let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
-            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            Some(lock)
+        Owner::Alone | Owner::Shared => {
+            Some(File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?)
         }
         Owner::Beside => None,
+    };
+    let is_alone = match (owner, &lock) {
+        (Owner::Alone, Some(lock)) => {
+            rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive)?;
+            true
+        }
+        (Owner::Shared, Some(lock)) => lock_with_others(lock)?,
+        _ => false,
     };
     for child in [&objects, &unfinished] {
         fs::create_dir_all(child)?;
@@ -143,11 +177,14 @@ fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
     File::open(folder)?.sync_all()?;
     let mut swept = 0_u64;
     // Only whoever is alone here knows that nobody is still writing them.
-    if owner == Owner::Alone {
+    if is_alone {
         for entry in fs::read_dir(&unfinished)? {
             fs::remove_file(entry?.path())?;
             swept += 1;
         }
+    }
+    if let (Owner::Shared, true, Some(lock)) = (owner, is_alone, &lock) {
+        rustix::fs::flock(lock, FlockOperation::NonBlockingLockShared)?;
     }
     if swept > 0 {
         tracing::info!(storage.swept = swept, "removed unfinished writes of an earlier run");
@@ -156,6 +193,11 @@ fn open(folder: &Path, owner: Owner) -> io::Result<Inner> {
     let (next_unfinished, handles, buffers) = (AtomicU64::new(0), Handles::default(), Buffers::default());
     let unfinished_prefix = match owner {
         Owner::Alone => String::new(),
+        // Not the number of the process alone: others may count theirs on another machine.
+        Owner::Shared => {
+            let salt = std::collections::hash_map::RandomState::new().hash_one(std::process::id());
+            format!("{}-{salt:016x}-", std::process::id())
+        }
         Owner::Beside => format!("{}-", std::process::id()),
     };
     Ok(Inner {
