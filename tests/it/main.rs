@@ -1,5 +1,6 @@
 //! One binary for all integration tests: they start the real server and speak to it over the network.
 //!
+//! `FLYWHEEL_TEST_DATABASE=postgres` gives every server an index on PostgreSQL, which must be installed.
 //! `REQUIRE_NIX=1` makes it a failure, not a skip, if `NIX_CLIENTS` names no Nix to test with; `FLYWHEEL_SEED` repeats a
 //! random run.
 #![expect(clippy::unwrap_used, reason = "tests")]
@@ -12,5 +13,6 @@ mod inspect;
 mod layers;
 mod memory;
 mod nix;
+mod replicas;
 mod routes;
 mod watch;

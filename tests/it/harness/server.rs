@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -22,6 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_server-under-test");
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     config: Option<String>,
+    database: Option<Arc<scratch::Database>>,
 }
 
 impl Builder {
@@ -29,6 +31,13 @@ impl Builder {
     #[must_use]
     pub(crate) fn config(mut self, toml: impl Into<String>) -> Self {
         self.config = Some(toml.into());
+        self
+    }
+
+    /// Starts it on a database that others may be on, too.
+    #[must_use]
+    pub(crate) fn database(mut self, database: Arc<scratch::Database>) -> Self {
+        self.database = Some(database);
         self
     }
 
@@ -40,7 +49,12 @@ impl Builder {
     }
 
     /// The server before its first start.
-    pub(crate) fn stopped(self) -> Server {
+    pub(crate) fn stopped(mut self) -> Server {
+        // The whole suite runs on either database; a test that says which one is left alone.
+        let says = self.database.is_some() || self.config.as_ref().is_some_and(|config| config.contains("[database]"));
+        if !says && std::env::var_os("FLYWHEEL_TEST_DATABASE").is_some_and(|database| database == "postgres") {
+            self.database = Some(Arc::new(scratch::Database::new()));
+        }
         let folder = tempfile::Builder::new().prefix("flywheel-it-").tempdir_in("/tmp").unwrap();
         if let Some(config) = &self.config {
             fs::write(folder.path().join("server.toml"), config).unwrap();
@@ -122,6 +136,9 @@ impl Server {
         command.arg("--data-dir").arg(self.data_dir());
         if self.builder.config.is_some() {
             command.arg("-f").arg(self.folder.path().join("server.toml"));
+        }
+        if let Some(database) = &self.builder.database {
+            command.env("ATTIC_SERVER_DATABASE_URL", database.url());
         }
         command.stdin(Stdio::null());
         command

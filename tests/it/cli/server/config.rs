@@ -84,6 +84,10 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > max-concurrent-uploads = 16
     > body-idle-timeout = "1m"
     > max-decompression-ratio = 10000
+    >
+    > [flywheel.postgresql]
+    > max-connections = 8
+    > start-timeout = "5m"
     "#);
     assert_eq!(lab.called("atticd", &["-f", &file, "--mode", "check-config"]), shown);
     assert!(!lab.path("server.db").exists() && !lab.path("storage").exists(), "nothing is made");
