@@ -18,7 +18,6 @@ use crate::{
     exchange::Exchange,
     fetch::Fetch,
     http,
-    index::open_database,
     ingest::{Ingest, Limits},
     inspect::{scrub::Scrub, stats::Taking},
     journal::{Journal, Seal},
@@ -27,6 +26,8 @@ use crate::{
     store::ChunkStore,
     usage::Usage,
 };
+
+pub use crate::index::open_database;
 
 /// How often the use of paths is written down.
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);
