@@ -17,6 +17,7 @@ mod push;
 mod put;
 mod range;
 mod response;
+mod serve;
 mod stats;
 mod substituter;
 mod target;
@@ -33,8 +34,9 @@ use crate::app::App;
 
 pub use access::{Caches, Standings, kept as kept_caches, kept_standings};
 pub use error::ApiError;
-pub(crate) use linger::{LingeringListener, Peer};
+use linger::Peer;
 pub use narinfo::{NarInfos, kept as kept_narinfos};
+pub(crate) use serve::{Patience, serve};
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {

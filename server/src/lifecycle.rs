@@ -1,5 +1,6 @@
 //! Signals, and what the service manager is told.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT.
@@ -36,4 +37,12 @@ pub(crate) fn notify_ready() {
 /// Tells systemd that we are about to end.
 pub(crate) fn notify_stopping() {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// Lets this process have as many files open as the system lets it at all: each connection is one.
+pub(crate) fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files stays as it is");
+    }
 }

@@ -17,11 +17,11 @@ use crate::{
     config::{self, Config, DatabaseUrl},
     exchange::Exchange,
     fetch::Fetch,
-    http,
+    http::{self, Patience},
     ingest::{Ingest, Limits},
     inspect::{scrub::Scrub, stats::Taking},
     journal::{Journal, Seal},
-    lifecycle::{Signals, notify_ready, notify_stopping},
+    lifecycle::{Signals, allow_many_files, notify_ready, notify_stopping},
     metrics,
     store::ChunkStore,
     usage::Usage,
@@ -57,6 +57,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     tracker: TaskTracker,
+    patience: Patience,
     /// Looks through the storage meanwhile, if it is to.
     scrub: Option<Scrub>,
     /// Takes the statistics now and then, if it is to.
@@ -109,6 +110,7 @@ impl Server {
     /// If any of it is not to be had.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         config.validate()?;
+        allow_many_files();
         let storage = open_storage(config).await?;
         let database = open_database(config).await?;
         let tokens = TokenKeys::open(&config.jwt, &config.flywheel.tokens).context("the token secret cannot be had")?;
@@ -140,7 +142,9 @@ impl Server {
         let taking = taking.map(|every| Taking::new(Arc::clone(&app.database), Arc::clone(&app.clock), every));
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-        Ok(Self { app, listener, tracker, keep: Keep::of(config), scrub, taking })
+        let patience =
+            Patience { head: config.flywheel.limits.head_timeout.0, idle: config.flywheel.limits.idle_timeout.0 };
+        Ok(Self { app, listener, tracker, patience, keep: Keep::of(config), scrub, taking })
     }
 
     /// Where it listens: the port, too, if it was to choose one.
@@ -164,16 +168,14 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, listener, tracker, keep, scrub, taking } = self;
+        let Self { app, listener, tracker, patience, keep, scrub, taking } = self;
         let taking = taking.map(|taking| tokio::spawn(taking.run(soft.clone())));
         let scrubbing = scrub.map(|scrub| tokio::spawn(scrub.run(soft.clone())));
         let usage = write_usage(app.clone(), soft.clone());
         let forgetting = chores::forget(app.clone(), keep, soft.clone());
-        let service = http::router(app.clone()).into_make_service_with_connect_info::<http::Peer>();
-        let serving =
-            axum::serve(http::LingeringListener(listener), service).with_graceful_shutdown(soft.cancelled_owned());
+        let serving = http::serve(listener, http::router(app.clone()), patience, soft);
         tokio::select! {
-            result = serving => result?,
+            () = serving => {}
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
         }
         usage.await?;

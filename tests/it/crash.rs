@@ -4,6 +4,7 @@ mod damage;
 mod drain;
 mod duplicates;
 mod first_start;
+mod idle;
 mod kill;
 mod native;
 mod stalled;

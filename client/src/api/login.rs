@@ -267,7 +267,11 @@ mod tests {
     }
 
     fn api(server: &FakeServer) -> Api {
-        server.api(|settings| settings.identity = Some(IdentitySource::Given("an-identity".to_owned())))
+        with(server, IdentitySource::Given("an-identity".to_owned()))
+    }
+
+    fn with(server: &FakeServer, identity: IdentitySource) -> Api {
+        server.api(|settings| (settings.token, settings.identity) = (None, Some(identity)))
     }
 
     async fn ask(api: &Api) -> Result<(), ApiError> {
@@ -345,7 +349,7 @@ mod tests {
         let mut url = runner.endpoint.clone();
         url.set_query(Some("api-version=2"));
         let source = IdentitySource::Runner { url, token: "of-the-job".to_owned() };
-        let api = server.api(|settings| settings.identity = Some(source));
+        let api = with(&server, source);
         ask(&api).await.unwrap();
         let asked = &runner.asked()[0].head;
         assert!(asked.contains("?api-version=2&audience=us ") && asked.contains("bearer of-the-job"), "{asked}");

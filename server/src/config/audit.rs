@@ -16,6 +16,6 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { keep: HumanDuration::from_secs(365 * 86400), max_rows: 1_000_000 }
+        Self { keep: HumanDuration::from_secs(31_557_600), max_rows: 1_000_000 }
     }
 }

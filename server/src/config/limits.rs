@@ -18,6 +18,10 @@ pub struct Limits {
     pub max_document_size: ByteSize,
     /// How many uploads are worked on at a time; more wait.
     pub max_concurrent_uploads: NonZeroU16,
+    /// How long a request's head may take from its first byte.
+    pub head_timeout: HumanDuration,
+    /// How long a connection is kept on which no request is being answered.
+    pub idle_timeout: HumanDuration,
     /// How long a body may stand still.
     pub body_idle_timeout: HumanDuration,
     /// How many bytes one byte of a compressed body may unpack to, on the whole.
@@ -31,6 +35,8 @@ impl Default for Limits {
             max_upload_size: ByteSize(64 << 30),
             max_document_size: ByteSize(64 << 20),
             max_concurrent_uploads: const { NonZeroU16::new(16).unwrap() },
+            head_timeout: HumanDuration::from_secs(30),
+            idle_timeout: HumanDuration::from_secs(120),
             body_idle_timeout: HumanDuration::from_secs(60),
             // Real files of zeros reach some 1000 in gzip and 7000 in xz; the NAR's own limit bounds what a ratio does not.
             max_decompression_ratio: const { NonZeroU32::new(10_000).unwrap() },

@@ -19,11 +19,11 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::{ConnectInfo, Request, connect_info::Connected},
+    extract::{ConnectInfo, Request},
     http::{HeaderValue, Version, header},
     middleware::Next,
     response::Response,
-    serve::{IncomingStream, Listener},
+    serve::Listener,
 };
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::{
@@ -32,13 +32,15 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::serve::Activity;
+
 /// How long nothing has to come for the client to have stopped.
 const IDLE: Duration = Duration::from_secs(2);
 /// How long a client is listened to that does not stop.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Listens for connections that end as this module says.
-pub(crate) struct LingeringListener(pub(crate) TcpListener);
+pub(super) struct LingeringListener(pub(super) TcpListener);
 
 impl Listener for LingeringListener {
     type Io = Lingering;
@@ -48,7 +50,7 @@ impl Listener for LingeringListener {
         let (stream, address) = Listener::accept(&mut self.0).await;
         // An answer leaves in several writes; waiting for the client's acknowledgement in between costs 40 ms each.
         let _ = stream.set_nodelay(true);
-        (Lingering { stream, unread: Unread::default(), closing: None }, address)
+        (Lingering { stream, unread: Unread::default(), activity: Activity::new(), closing: None }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -72,21 +74,20 @@ impl Unread {
 
 /// The other end of a connection, as requests know it.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
+pub(super) struct Peer {
     address: SocketAddr,
     unread: Unread,
 }
 
 impl Peer {
+    /// The other end of this connection.
+    pub(super) fn new(address: SocketAddr, connection: &Lingering) -> Self {
+        Self { address, unread: connection.unread.clone() }
+    }
+
     /// Where it is.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Connected<IncomingStream<'_, LingeringListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, LingeringListener>) -> Self {
-        Self { address: *stream.remote_addr(), unread: stream.io().unread.clone() }
     }
 }
 
@@ -140,10 +141,18 @@ impl Drop for Watched {
 }
 
 /// A connection.
-pub(crate) struct Lingering {
+pub(super) struct Lingering {
     stream: TcpStream,
     unread: Unread,
+    activity: Arc<Activity>,
     closing: Option<Closing>,
+}
+
+impl Lingering {
+    /// What happens on it.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
+    }
 }
 
 /// A connection on which nothing is written any more.
@@ -154,7 +163,12 @@ struct Closing {
 
 impl AsyncRead for Lingering {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if buffer.filled().len() > before {
+            self.activity.hear();
+        }
+        Poll::Ready(read)
     }
 }
 
@@ -180,7 +194,7 @@ impl AsyncWrite for Lingering {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, unread, closing } = &mut *self;
+        let Self { stream, unread, closing, .. } = &mut *self;
         let closing = match closing {
             Some(closing) => closing,
             None => {

@@ -2,6 +2,7 @@
 
 mod acts;
 mod anonymous;
+mod exchange;
 mod hs256;
 mod managed;
 mod minted;
