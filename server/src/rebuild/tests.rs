@@ -6,11 +6,16 @@ mod world;
 
 use std::time::Duration;
 
-use world::World;
+use world::{Kind, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_comes_back_as_it_was() {
-    let mut world = World::new().await;
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        comes_back(World::on(kind).await).await;
+    }
+}
+
+async fn comes_back(mut world: World) {
     world.create("main").await;
     world.create("other").await;
     world.push("main", 1, 1).await;

@@ -1,6 +1,6 @@
 //! Storage that is not as it should be.
 
-use super::world::World;
+use super::world::{Kind, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_pack_is_reported_and_its_paths_are_not_shown() {
@@ -49,7 +49,7 @@ async fn a_healed_nar_stays_healed() {
     world.flip(&pack).await;
     world.read_damaged("main", 1).await;
     // With another compression: the frames are other bytes.
-    world.compress_at(19).await;
+    world.compress_at(19);
     world.push("main", 1, 1).await;
     world.assert_rebuilt().await;
     let before = world.state().await;
@@ -63,12 +63,17 @@ async fn a_healed_nar_stays_healed() {
 /// Two servers that do not know of each other store the same chunks as other bytes; each NAR keeps its own frames.
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_one_chunk_may_differ() {
-    let mut world = World::new().await;
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        frames_differ(World::on(kind).await).await;
+    }
+}
+
+async fn frames_differ(mut world: World) {
     world.create("main").await;
     world.push("main", 1, 1).await;
     let first = world.state().await;
     world.lose_index().await;
-    world.compress_at(19).await;
+    world.compress_at(19);
     world.create("second").await;
     world.push("second", 1, 1).await;
     world.push("second", 7, 1).await;

@@ -33,9 +33,19 @@ pub(super) struct World {
     pub(super) seal: Option<Seal>,
     storage: Arc<MemoryStorage>,
     folder: TempDir,
+    kind: Kind,
+    /// Each lives as long as the world.
+    scratch: Vec<scratch::Database>,
     indices: u32,
     level: i32,
     parts: Parts,
+}
+
+/// What an index is kept in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Sqlite,
+    Postgres,
 }
 
 struct Parts {
@@ -63,15 +73,17 @@ pub(super) struct CacheTold {
 
 impl World {
     pub(super) async fn new() -> Self {
+        Self::on(Kind::Sqlite).await
+    }
+
+    pub(super) async fn on(kind: Kind) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp(1_000_000)));
         let storage = Arc::new(MemoryStorage::new());
         let folder = tempfile::tempdir().unwrap();
-        let parts = parts(&storage, &folder, 0, &clock, 3).await;
-        Self { clock, seal: seal(), storage, folder, indices: 0, level: 3, parts }
-    }
-
-    async fn reopen(&mut self) {
-        self.parts = parts(&self.storage, &self.folder, self.indices, &self.clock, self.level).await;
+        let mut scratch = Vec::new();
+        let database = open(kind, &folder, &mut scratch, 0).await;
+        let parts = parts(&storage, database, &clock, 3);
+        Self { clock, seal: seal(), storage, folder, kind, scratch, indices: 0, level: 3, parts }
     }
 
     /// From now on there is a fresh index.
@@ -79,13 +91,14 @@ impl World {
         // As the stamps of a real server would be later by then.
         self.clock.advance(Duration::from_secs(1));
         self.indices += 1;
-        self.reopen().await;
+        let database = open(self.kind, &self.folder, &mut self.scratch, self.indices).await;
+        self.parts = parts(&self.storage, database, &self.clock, self.level);
     }
 
-    pub(super) async fn compress_at(&mut self, level: i32) {
+    pub(super) fn compress_at(&mut self, level: i32) {
         self.clock.advance(Duration::from_secs(1));
         self.level = level;
-        self.reopen().await;
+        self.parts = parts(&self.storage, Arc::clone(&self.parts.database), &self.clock, level);
     }
 
     fn database(&self) -> &dyn Database {
@@ -274,15 +287,22 @@ fn seal() -> Option<Seal> {
     Seal::of(b"the token secret")
 }
 
-async fn parts(
-    storage: &Arc<MemoryStorage>,
-    folder: &TempDir,
-    index: u32,
-    clock: &Arc<FixedClock>,
-    level: i32,
-) -> Parts {
-    let path = folder.path().join(format!("index-{index}.sqlite"));
-    let database: Arc<dyn Database> = Arc::new(SqliteDatabase::open(&path).await.unwrap());
+/// A fresh index.
+async fn open(kind: Kind, folder: &TempDir, scratch: &mut Vec<scratch::Database>, number: u32) -> Arc<dyn Database> {
+    match kind {
+        Kind::Sqlite => {
+            let path = folder.path().join(format!("index-{number}.sqlite"));
+            Arc::new(SqliteDatabase::open(&path).await.unwrap())
+        }
+        Kind::Postgres => {
+            scratch.push(scratch::Database::new());
+            let url = scratch.last().unwrap().url();
+            Arc::new(postgres::PostgresDatabase::connect(&url, postgres::Options::default()).await.unwrap())
+        }
+    }
+}
+
+fn parts(storage: &Arc<MemoryStorage>, database: Arc<dyn Database>, clock: &Arc<FixedClock>, level: i32) -> Parts {
     let storage: Arc<dyn Storage> = storage.clone();
     let journal = Journal::new(storage, clock.clone(), seal());
     let store = ChunkStore::new(Arc::clone(&journal), Arc::clone(&database), level, &TaskTracker::new());
