@@ -20,7 +20,7 @@ use storage::Key;
 
 pub use record::{
     CacheRecord, CacheState, DamageRecord, DocumentAbout, DocumentRecord, KeptOutRecord, KeyRecord, NarRecord,
-    PathRecord, Record, Removal,
+    PathRecord, PinRecord, Record, Removal,
 };
 pub use stamp::{Stamp, Stamps};
 

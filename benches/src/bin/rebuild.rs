@@ -30,6 +30,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         upstream_key_names: Vec::new(),
         retention: None,
         keys: Vec::new(),
+        max_size: None,
+        quota: None,
+        is_read_only: false,
+        pins: Vec::new(),
     };
     let cache = Record::Cache(CacheRecord { name: "main".to_owned(), state: Some(state) });
     storage.put(&pack::records_key(PackName([0; 16])), pack::of_records(Stamp(1), [cache])).await?;

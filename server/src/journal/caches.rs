@@ -1,11 +1,11 @@
 //! Caches: every change of one is in the storage before it is acknowledged.
 
-use database::{Cache, CacheChange, Database, NewCache};
+use database::{Cache, CacheChange, CacheLimits, Database, NewCache, Pin};
 use formats::{KeyName, PublicKey, SecretKey};
 use protocol::{CacheName, Timestamp};
 
 use super::{Journal, Seal, SealError};
-use crate::pack::{CacheRecord, CacheState, KeyRecord, Record};
+use crate::pack::{CacheRecord, CacheState, KeyRecord, PinRecord, Record};
 
 /// Why a change of a cache cannot be acknowledged.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ impl Journal {
         let at = self.stamp();
         let created = database.create_cache(cache).await?;
         if let Some(created) = &created {
-            self.record(at, vec![self.cache_record(created)]).await?;
+            self.record(at, vec![self.cache_record(created, CacheLimits::default(), Vec::new())]).await?;
         }
         Ok(created)
     }
@@ -67,7 +67,7 @@ impl Journal {
         Ok(deleted)
     }
 
-    /// Records a cache as it is.
+    /// Records a cache as it is, with its limits and its pins: to be called after every change of these, before it is acknowledged.
     ///
     /// # Errors
     /// If the index or the storage fails.
@@ -76,7 +76,7 @@ impl Journal {
         let at = self.stamp();
         let cache = database.find_cache(name).await?;
         if let Some(cache) = &cache {
-            self.record(at, vec![self.cache_record(cache)]).await?;
+            self.record(at, vec![self.look_at(database, cache).await?]).await?;
         }
         Ok(cache)
     }
@@ -93,10 +93,20 @@ impl Journal {
                 "the secret keys of the caches are not in the storage, since this server has no secret to seal them with; back them up"
             );
         }
-        Ok(self.record(at, caches.iter().map(|cache| self.cache_record(cache)).collect()).await?)
+        let mut records = Vec::with_capacity(caches.len());
+        for cache in &caches {
+            records.push(self.look_at(database, cache).await?);
+        }
+        Ok(self.record(at, records).await?)
     }
 
-    fn cache_record(&self, cache: &Cache) -> Record {
+    async fn look_at(&self, database: &dyn Database, cache: &Cache) -> Result<Record, JournalError> {
+        let limits = database.find_limits(cache.id).await?;
+        let pins = database.list_pins(cache.id, self.clock.now()).await?;
+        Ok(self.cache_record(cache, limits, pins))
+    }
+
+    fn cache_record(&self, cache: &Cache, limits: CacheLimits, pins: Vec<Pin>) -> Record {
         let key = |key: &SecretKey| KeyRecord {
             public: key.public_key().to_string(),
             sealed: self.seal.as_ref().and_then(|seal| seal.close(&cache.name, key)),
@@ -108,8 +118,22 @@ impl Journal {
             upstream_key_names: cache.upstream_key_names.iter().map(ToString::to_string).collect(),
             retention: cache.retention,
             keys: cache.keys.iter().map(key).collect(),
+            max_size: limits.max_size,
+            quota: limits.quota,
+            is_read_only: limits.is_read_only,
+            pins: pins.into_iter().map(pin_record).collect(),
         };
         Record::Cache(CacheRecord { name: cache.name.to_string(), state: Some(state) })
+    }
+}
+
+fn pin_record(pin: Pin) -> PinRecord {
+    PinRecord {
+        name: pin.name,
+        path: pin.path.to_string(),
+        at: pin.created_at.0,
+        expires_at: pin.expires_at.map(|at| at.0),
+        pinned_by: pin.pinned_by,
     }
 }
 

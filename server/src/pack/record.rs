@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PackError, Stamp};
 
-pub use event::{CacheRecord, CacheState, DamageRecord, KeptOutRecord, KeyRecord, Removal};
+pub use event::{CacheRecord, CacheState, DamageRecord, KeptOutRecord, KeyRecord, PinRecord, Removal};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use database::{Cache, CacheChange, CacheId, NewCache};
+use database::{Cache, CacheChange, CacheId, CacheLimits, NewCache, NewPin};
 use formats::{SecretKey, StoreDir};
-use protocol::CacheName;
+use protocol::{CacheName, Timestamp};
 
 use super::{Rebuild, RebuildError, report::LostKey};
 use crate::{
@@ -17,6 +17,8 @@ pub(super) struct Timeline {
     events: VecDeque<(Stamp, String, Event)>,
     /// Caches that are there at the moment.
     live: HashMap<String, CacheId>,
+    /// What they have beside their settings; it comes last, since it is about their paths.
+    states: HashMap<String, CacheState>,
     /// Every cache that some record describes.
     described: HashSet<String>,
 }
@@ -56,7 +58,7 @@ impl Timeline {
             }
         }
         events.sort_by_key(|(stamp, _, _)| *stamp);
-        Self { events: events.into(), live: HashMap::new(), described }
+        Self { events: events.into(), live: HashMap::new(), states: HashMap::new(), described }
     }
 
     /// Whether something happens to a cache up to `stamp`.
@@ -86,6 +88,7 @@ impl Rebuild<'_> {
                         Ok((new, keys, lost)) => {
                             let row = self.put_cache(&new, keys).await?;
                             timeline.live.insert(name.clone(), row.id);
+                            timeline.states.insert(name.clone(), state);
                             self.report.lost_keys.extend(lost.into_iter().map(|(public, error)| LostKey {
                                 cache: name.clone(),
                                 public: public.to_string(),
@@ -97,8 +100,37 @@ impl Rebuild<'_> {
                 }
                 Event::Delete => {
                     timeline.live.remove(&name);
+                    timeline.states.remove(&name);
                     self.report.lost_keys.retain(|key| key.cache != name);
                     self.database.delete_cache(&cache, at.timestamp()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the limits of the caches that there are, and pins what they keep.
+    pub(super) async fn limits_and_pins(&mut self, timeline: &Timeline) -> Result<(), RebuildError> {
+        for (name, state) in &timeline.states {
+            let Some(cache) = timeline.live(name) else { continue };
+            let CacheState { max_size, quota, is_read_only, .. } = *state;
+            self.database.set_limits(cache, &CacheLimits { max_size, quota, is_read_only }).await?;
+            for pin in &state.pins {
+                let Ok(path) = pin.path.parse() else {
+                    self.report.malformed_records.add(&pin.path, "a pin is on what is no path");
+                    continue;
+                };
+                let new = NewPin {
+                    cache,
+                    name: pin.name.clone(),
+                    path,
+                    keep: None,
+                    expires_at: pin.expires_at.map(Timestamp),
+                    pinned_by: pin.pinned_by.clone(),
+                    now: Timestamp(pin.at),
+                };
+                if self.database.add_pin(&new).await?.is_none() {
+                    self.report.hidden_paths.add(&pin.path, "it is pinned, and not there");
                 }
             }
         }
@@ -127,6 +159,10 @@ impl Rebuild<'_> {
             upstream_key_names: Vec::new(),
             retention: None,
             keys: Vec::new(),
+            max_size: None,
+            quota: None,
+            is_read_only: false,
+            pins: Vec::new(),
         };
         let Ok((new, keys, _)) = cache_of(&cache, &state, self.seal, self.clock.now()) else { return Ok(None) };
         let row = self.put_cache(&new, keys).await?;

@@ -39,7 +39,8 @@ impl Rebuild<'_> {
             self.tell(Stage::Paths, done, Some(total));
         }
         self.put_paths(batch).await?;
-        self.caches_until(&mut timeline, Stamp(u64::MAX)).await
+        self.caches_until(&mut timeline, Stamp(u64::MAX)).await?;
+        self.limits_and_pins(&timeline).await
     }
 
     /// Before a cache changes, what was pushed to it has to be in it.

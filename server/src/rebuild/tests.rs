@@ -30,6 +30,7 @@ async fn comes_back(mut world: World) {
     world.remove("main", 2).await;
     world.make_public("other").await;
     world.rotate_key("main").await;
+    world.limit_and_pin("main", 1).await;
     world.assert_rebuilt().await;
 
     // Once more, over what is there.

@@ -28,6 +28,35 @@ pub struct CacheState {
     pub retention: Option<u32>,
     /// The keys that sign its narinfos, newest first.
     pub keys: Vec<KeyRecord>,
+    /// Beyond this many bytes the least recently used paths go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// Beyond this many bytes pushes are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u64>,
+    /// Whether it takes nothing in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_read_only: bool,
+    /// Paths that are kept, oldest first within a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinRecord>,
+}
+
+/// A path that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRecord {
+    /// The name of the pin.
+    pub name: String,
+    /// The base name of the path.
+    pub path: String,
+    /// When it was pinned, in seconds since 1970.
+    pub at: i64,
+    /// Until when, if not for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Who pinned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_by: Option<String>,
 }
 
 /// A key of a cache.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use database::{Cache, CacheChange, Database, DocumentKind, Gone, NewCache};
+use database::{Cache, CacheChange, CacheLimits, Database, DocumentKind, Gone, NewCache, NewPin};
 use formats::{Compression, NarHash, PathInfo, SecretKey, StoreDir, StorePath, StorePathHash, nar::Writer};
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{CacheName, ChunkSizes, FixedClock, Timestamp};
+use protocol::{CacheName, ChunkSizes, Clock, FixedClock, Timestamp};
 use sqlite::SqliteDatabase;
 use storage::{Key, MemoryStorage, Storage};
 use tempfile::TempDir;
@@ -149,6 +149,24 @@ impl World {
         self.change(name, CacheChange { keys: Some(keys), ..CacheChange::default() }).await;
     }
 
+    /// Sets limits and pins a path, and has the storage remember it.
+    pub(super) async fn limit_and_pin(&self, name: &str, path: u8) {
+        let cache = self.cache(name).await.unwrap();
+        let limits = CacheLimits { max_size: Some(7), quota: Some(8), is_read_only: false };
+        self.database().set_limits(cache.id, &limits).await.unwrap();
+        let pin = NewPin {
+            cache: cache.id,
+            name: "release".to_owned(),
+            path: store_path(path),
+            keep: None,
+            expires_at: Some(Timestamp(3_000_000)),
+            pinned_by: Some("ci".to_owned()),
+            now: self.clock.now(),
+        };
+        self.database().add_pin(&pin).await.unwrap().unwrap();
+        self.parts.journal.note_cache(self.database(), &cache.name).await.unwrap();
+    }
+
     pub(super) async fn delete(&self, name: &str) {
         let name: CacheName = name.parse().unwrap();
         self.parts.journal.delete_cache(self.database(), &name, Timestamp(9)).await.unwrap();
@@ -257,7 +275,10 @@ impl World {
         };
         for cache in database.list_caches().await.unwrap() {
             let Cache { name, is_public, store_dir, priority, upstream_key_names, retention, keys, .. } = &cache;
-            let settings = format!("{is_public} {store_dir} {priority} {upstream_key_names:?} {retention:?}");
+            let limits = database.find_limits(cache.id).await.unwrap();
+            let pins = database.list_pins(cache.id, self.clock.now()).await.unwrap();
+            let settings =
+                format!("{is_public} {store_dir} {priority} {upstream_key_names:?} {retention:?} {limits:?} {pins:?}");
             let keys = keys.iter().map(SecretKey::to_text).collect();
             state.caches.insert(name.to_string(), CacheTold { settings, keys });
             for path in 0..10 {
