@@ -49,6 +49,11 @@ impl Server {
         Self { folder, settings, url: String::new(), running: None }
     }
 
+    /// Adds a setting that holds from the next start on.
+    pub fn set(&mut self, setting: String) {
+        self.settings.push(setting);
+    }
+
     /// Its address without a database.
     #[must_use]
     pub fn url(&self) -> &str {

@@ -1,6 +1,6 @@
 //! What PostgreSQL's failures mean to the rest of the server.
 
-use std::fmt;
+use std::{fmt, io};
 
 use database::Error;
 
@@ -54,9 +54,13 @@ pub(crate) fn may_pass(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Whether it was the connection that failed.
+/// Whether it was the connection that failed. A certificate that is not good comes as invalid data, and stays so.
 fn is_connection(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed)
+    match error {
+        sqlx::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
 }
 
 /// The connection was lost while COMMIT was under way: it may have happened or not, and it must not happen twice.
