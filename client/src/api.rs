@@ -17,6 +17,7 @@ use protocol::{
         CacheConfig, GetMissingPathsRequest, GetMissingPathsResponse, MAX_HEADER_BYTES, NAR_INFO_HEADER,
         NAR_INFO_PREAMBLE_SIZE_HEADER, UploadPathNarInfo, UploadPathResult,
     },
+    keep::{PinInfo, PinList, PinRequest},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -176,6 +177,39 @@ impl Api {
     /// Not allowed, no such cache, or the server cannot be reached.
     pub async fn destroy_cache(&self, cache: &CacheName) -> Result<(), ApiError> {
         self.command(Method::DELETE, cache, None, Repeat::IfUntouched).await
+    }
+
+    /// Pins a path.
+    ///
+    /// # Errors
+    /// Not allowed, the cache does not have the path, or the server cannot be reached.
+    pub async fn add_pin(&self, cache: &CacheName, name: &str, pin: &PinRequest) -> Result<PinInfo, ApiError> {
+        let url = self.url_of(["_flywheel", "v1", "caches", cache.as_str(), "pins", name]);
+        let body = Bytes::from(serde_json::to_vec(pin).unwrap_or_default());
+        let answer = self.send_small(&Method::PUT, &url, Some(&("application/json", body)), Repeat::Freely).await?;
+        parse(&url, &answer)
+    }
+
+    /// The pins of a cache.
+    ///
+    /// # Errors
+    /// Not allowed, no such cache, or the server cannot be reached.
+    pub async fn list_pins(&self, cache: &CacheName) -> Result<PinList, ApiError> {
+        let url = self.url_of(["_flywheel", "v1", "caches", cache.as_str(), "pins"]);
+        let answer = self.send_small(&Method::GET, &url, None, Repeat::Freely).await?;
+        parse(&url, &answer)
+    }
+
+    /// Removes a pin, or one revision of it.
+    ///
+    /// # Errors
+    /// Not allowed, no such pin, or the server cannot be reached.
+    pub async fn remove_pin(&self, cache: &CacheName, name: &str, revision: Option<u32>) -> Result<(), ApiError> {
+        let mut url = self.url_of(["_flywheel", "v1", "caches", cache.as_str(), "pins", name]);
+        if let Some(revision) = revision {
+            url.query_pairs_mut().append_pair("revision", &revision.to_string());
+        }
+        self.send_small(&Method::DELETE, &url, None, Repeat::IfUntouched).await.map(drop)
     }
 
     /// Which of `hashes` the cache lacks.

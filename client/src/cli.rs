@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Administer caches.
     #[command(subcommand)]
     Cache(Cache),
+    /// Keep paths in a cache, however long they are not used.
+    #[command(subcommand)]
+    Pin(Pin),
     Completions(Completions),
 }
 
@@ -71,6 +74,46 @@ pub(crate) enum Cache {
     Configure(Configure),
     Info(Info),
     Destroy(Destroy),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pin {
+    /// Keep a path, with everything that it refers to.
+    Add {
+        /// The cache.
+        #[arg(value_name = "[SERVER:]CACHE")]
+        cache: String,
+        /// The name of the pin.
+        name: String,
+        /// The store path, or a link to it.
+        path: String,
+        /// How many revisions of the name to keep, this one among them; by default all.
+        #[arg(long, value_name = "N")]
+        keep_revisions: Option<u32>,
+        /// How long to keep it, such as "30 days"; by default for ever.
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        ttl: Option<Duration>,
+    },
+    /// List the pins of a cache.
+    List {
+        /// The cache; by default the one that ATTIC_CACHE names.
+        #[arg(value_name = "[SERVER:]CACHE")]
+        cache: Option<String>,
+        /// Print them as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a path no longer.
+    Remove {
+        /// The cache.
+        #[arg(value_name = "[SERVER:]CACHE")]
+        cache: String,
+        /// The name of the pin.
+        name: String,
+        /// Only this revision.
+        #[arg(long)]
+        revision: Option<u32>,
+    },
 }
 
 /// Create a cache.

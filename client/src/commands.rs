@@ -3,6 +3,7 @@
 mod cache;
 mod completions;
 mod login;
+mod pin;
 mod post_build_hook;
 mod push;
 mod use_cache;
@@ -37,6 +38,7 @@ pub(crate) async fn run(
         Command::Cache(Cache::Configure(configure)) => cache::configure(configure, &environment, printer).await,
         Command::Cache(Cache::Info(info)) => cache::info(&info, &environment, printer).await,
         Command::Cache(Cache::Destroy(destroy)) => cache::destroy(&destroy, &environment, printer).await,
+        Command::Pin(given) => pin::run(given, &environment, printer).await,
         Command::Completions(completions) => {
             completions::run(program, &completions);
             Ok(())

@@ -76,6 +76,12 @@ error_codes! {
     MethodNotAllowed = 405, permanent;
     /// The body took too long to arrive.
     BodyTimeout = 408, temporary;
+    /// The cache, or the whole server, takes nothing in.
+    ReadOnly = 403, permanent;
+    /// The cache holds as much as it may.
+    QuotaExceeded = 403, permanent;
+    /// Something that stays refers to the path, or keeps it.
+    PathInUse = 409, permanent;
     /// A cache of that name is there already.
     CacheAlreadyExists = 409, permanent;
     /// The narinfo names a NAR that has not been uploaded to this cache.

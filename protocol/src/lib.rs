@@ -7,6 +7,7 @@ pub mod attic;
 mod chunk;
 mod cutter;
 mod error;
+pub mod keep;
 mod manifest;
 mod name;
 mod permission;

@@ -8,6 +8,7 @@ use protocol::{CacheName, ChunkSizes, Clock, Scope};
 
 use crate::{
     auth::TokenKeys,
+    collect::Collector,
     config::Endpoint,
     exchange::Exchange,
     fetch::Fetch,
@@ -15,6 +16,7 @@ use crate::{
     http::{Caches, NarInfos, Standings},
     ingest::Ingest,
     journal::Journal,
+    quota::Quotas,
     usage::Usage,
 };
 
@@ -50,6 +52,10 @@ pub struct Parts {
     pub usage: Usage,
     /// The metrics, to be shown.
     pub metrics: PrometheusHandle,
+    /// What removes what is not kept any more.
+    pub collector: Collector,
+    /// How much caches hold that may not hold everything.
+    pub quotas: Quotas,
     /// The settings that requests look at.
     pub settings: Settings,
 }
@@ -71,6 +77,8 @@ pub struct Settings {
     pub compression_level: i32,
     /// The most metadata that an upload may carry, in bytes.
     pub max_nar_info_size: usize,
+    /// Whether the server takes nothing in.
+    pub read_only: bool,
     /// Whether a token must be in the registry.
     pub require_registered: bool,
     /// What everybody may do, if anything.

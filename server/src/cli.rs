@@ -8,8 +8,10 @@ mod cache;
 mod check_config;
 mod failure;
 mod fsck;
+mod gc;
 mod import;
 mod import_attic;
+mod keep;
 mod migrate;
 mod progress;
 mod rebuild_index;
@@ -91,6 +93,16 @@ enum Verb {
     ImportAttic(import_attic::ImportAtticArgs),
     /// Make the index anew from the storage alone
     RebuildIndex(rebuild_index::RebuildArgs),
+    /// Collect what is not kept any more, now
+    Gc(gc::GcArgs),
+    /// Say why a path is kept, or when it goes
+    Explain(keep::PathArgs),
+    /// Delete paths by hand
+    #[command(subcommand)]
+    Path(keep::PathVerb),
+    /// Keep paths, however long they are not used
+    #[command(subcommand)]
+    Pin(keep::PinVerb),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -249,6 +261,10 @@ where
         Verb::Import(args) => import::run(args, &context, output),
         Verb::ImportAttic(args) => import_attic::run(args, &context, output),
         Verb::RebuildIndex(args) => rebuild_index::run(args, &context, output),
+        Verb::Gc(args) => gc::run(&args, &context, output),
+        Verb::Explain(args) => keep::explain(&args, &context, output),
+        Verb::Path(verb) => keep::path(verb, &context, output),
+        Verb::Pin(verb) => keep::pin(verb, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();
             clap_complete::generate(shell, &mut command, name, output.data);

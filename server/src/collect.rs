@@ -120,6 +120,12 @@ impl Collector {
         &self.policy
     }
 
+    /// The index.
+    #[must_use]
+    pub fn database(&self) -> &Arc<dyn Database> {
+        &self.database
+    }
+
     /// A cache as the collector sees it.
     ///
     /// # Errors

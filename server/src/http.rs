@@ -8,6 +8,7 @@ mod document;
 mod error;
 mod exchange;
 mod json;
+mod keep;
 mod linger;
 mod nar;
 mod narinfo;
@@ -27,7 +28,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 
 use crate::app::App;
@@ -61,6 +62,12 @@ pub fn router(app: App) -> Router {
         // For our own client.
         .route("/_flywheel/v1/caches/{cache}/push", get(push::parameters).post(push::push))
         .route("/_flywheel/v1/caches/{cache}/missing-chunks", post(push::missing_chunks))
+        // For whoever looks after what a cache keeps.
+        .route("/_flywheel/v1/caches/{cache}/pins", get(keep::list_pins))
+        .route("/_flywheel/v1/caches/{cache}/pins/{pin}", put(keep::add_pin).delete(keep::remove_pin))
+        .route("/_flywheel/v1/caches/{cache}/paths/{hash}", delete(keep::delete_path))
+        .route("/_flywheel/v1/caches/{cache}/paths/{hash}/explain", get(keep::explain))
+        .route("/_flywheel/v1/caches/{cache}/limits", get(keep::limits).patch(keep::set_limits))
         // For whoever looks after caches.
         .route("/_flywheel/v1/stats", get(stats::stats))
         // For CI.

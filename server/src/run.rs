@@ -14,6 +14,7 @@ use crate::{
     app::{App, Parts, Settings},
     auth::{TokenKeys, secret_material},
     chores::{self, Keep},
+    collect::{Collector, Policy},
     config::{self, Config, DatabaseUrl},
     exchange::Exchange,
     fetch::Fetch,
@@ -23,6 +24,7 @@ use crate::{
     journal::{Journal, Seal},
     lifecycle::{Signals, allow_many_files, notify_ready, notify_stopping},
     metrics,
+    quota::Quotas,
     store::ChunkStore,
     usage::Usage,
 };
@@ -41,6 +43,8 @@ pub struct Options {
     pub init_cache: Option<InitCache>,
     /// Print what to paste into nix.conf, and how to mint a token.
     pub welcome: bool,
+    /// Collect now and then.
+    pub collects: bool,
 }
 
 /// A cache to make at the start.
@@ -60,6 +64,8 @@ pub struct Server {
     patience: Patience,
     /// Looks through the storage meanwhile, if it is to.
     scrub: Option<Scrub>,
+    /// How often it collects, if it does.
+    collecting: Option<Duration>,
     /// Takes the statistics now and then, if it is to.
     taking: Option<Taking>,
     keep: Keep,
@@ -71,7 +77,7 @@ pub struct Server {
 /// If the server cannot start, or fails as a whole.
 pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let server = tokio::select! {
+    let mut server = tokio::select! {
         started = Server::start(&config) => started?,
         // It may be waiting for its database.
         () = signals.next() => {
@@ -79,6 +85,9 @@ pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
             return Ok(());
         }
     };
+    if !options.collects {
+        server.collecting = None;
+    }
     let cache = match &options.init_cache {
         Some(init) => Some(server.init_cache(init).await?),
         None => None,
@@ -120,7 +129,10 @@ impl Server {
         let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
         journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
         let ingest = ingest(config, &journal, &database, &tracker);
+        let collector = Collector::new(Arc::clone(&database), Arc::clone(&journal), Policy::of(config));
         let app = App::new(Parts {
+            collector,
+            quotas: Quotas::default(),
             fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
             database,
             caches: http::kept_caches(),
@@ -142,9 +154,10 @@ impl Server {
         let taking = taking.map(|every| Taking::new(Arc::clone(&app.database), Arc::clone(&app.clock), every));
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+        let collecting = config.garbage_collection.every().filter(|_| !config.flywheel.read_only);
         let patience =
             Patience { head: config.flywheel.limits.head_timeout.0, idle: config.flywheel.limits.idle_timeout.0 };
-        Ok(Self { app, listener, tracker, patience, keep: Keep::of(config), scrub, taking })
+        Ok(Self { app, listener, tracker, patience, keep: Keep::of(config), scrub, collecting, taking })
     }
 
     /// Where it listens: the port, too, if it was to choose one.
@@ -168,7 +181,11 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, listener, tracker, patience, keep, scrub, taking } = self;
+        let Self { app, listener, tracker, patience, keep, scrub, collecting, taking } = self;
+        let collecting = collecting.map(|interval| {
+            let (collector, stop) = (app.collector.clone(), soft.clone());
+            tokio::spawn(async move { collector.keep_collecting(interval, stop).await })
+        });
         let taking = taking.map(|taking| tokio::spawn(taking.run(soft.clone())));
         let scrubbing = scrub.map(|scrub| tokio::spawn(scrub.run(soft.clone())));
         let usage = write_usage(app.clone(), soft.clone());
@@ -179,7 +196,7 @@ impl Server {
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),
         }
         usage.await?;
-        for chore in scrubbing.into_iter().chain(taking) {
+        for chore in scrubbing.into_iter().chain(taking).chain(collecting) {
             chore.await?;
         }
         forgetting.await?;
@@ -307,6 +324,7 @@ fn settings(config: &Config) -> Settings {
         chunking: config.chunking.0,
         compression_level: config.compression.level,
         max_nar_info_size: config.max_nar_info_size as usize,
+        read_only: config.flywheel.read_only,
         require_registered: config.flywheel.tokens.require_registered,
         everybody: (!config.flywheel.anonymous.is_empty()).then(|| Arc::new(config.flywheel.anonymous.scope())),
     }

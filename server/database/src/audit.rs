@@ -48,6 +48,14 @@ acts! {
     KeyAdd = "cache.key.add",
     /// A cache signs with one key less.
     KeyRemove = "cache.key.remove",
+    /// The limits of a cache were changed.
+    CacheLimits = "cache.limits",
+    /// A path was pinned.
+    PinAdd = "pin.add",
+    /// A pin was removed.
+    PinRemove = "pin.remove",
+    /// Paths were deleted by hand.
+    PathDelete = "path.delete",
     /// A token was made.
     TokenMint = "token.mint",
     /// A token, or all tokens of a subject, were revoked.

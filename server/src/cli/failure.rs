@@ -127,6 +127,12 @@ impl From<MintingError> for Failure {
     }
 }
 
+impl From<crate::collect::CollectError> for Failure {
+    fn from(error: crate::collect::CollectError) -> Self {
+        Self::of(&error)
+    }
+}
+
 impl From<database::Error> for Failure {
     fn from(error: database::Error) -> Self {
         Self::of(&error)

@@ -58,9 +58,8 @@ where
     match args.mode.unwrap_or(Mode::Monolithic) {
         Mode::CheckConfig => return check_config::run(&context, output),
         Mode::DbMigrations => return migrate::run(&context, output),
-        Mode::GarbageCollector | Mode::GarbageCollectorOnce => {
-            return Err(Failure::failed("this build has no garbage collector: it keeps everything"));
-        }
+        Mode::GarbageCollector => return super::gc::forever(&context, output),
+        Mode::GarbageCollectorOnce => return super::gc::once(&context, output),
         Mode::Monolithic | Mode::ApiServer => {}
     }
     let loaded = Config::load(&context.sources)?;
@@ -69,6 +68,7 @@ where
     // Whoever starts it just so wants to try it: there is a cache, and they are told how to use it.
     let default = || loaded.config.flywheel.default_cache.clone().map(|name| InitCache { name, is_public: true });
     let welcome = !loaded.is_configured;
+    let collects = args.mode != Some(Mode::ApiServer);
     let init_cache = told.or_else(|| if welcome { default() } else { None });
-    Ok(serve(loaded, Options { init_cache, welcome })?)
+    Ok(serve(loaded, Options { init_cache, welcome, collects })?)
 }

@@ -1,5 +1,7 @@
 //! Deleting by hand: a path, or more, if nothing that stays refers to it.
 
+use std::time::Duration;
+
 use database::CollectedCache;
 use formats::{StorePath, StorePathHash};
 
@@ -9,7 +11,7 @@ use super::{
     report::Report,
     roots,
 };
-use crate::chore::Chore;
+use crate::chore::{Chore, ChoreError};
 
 /// What goes with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +40,19 @@ impl Deletion {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         !self.referrers.is_empty() || !self.kept_by.is_empty()
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let texts = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        serde_json::json!({
+            "paths": texts(&self.paths),
+            "referrers": texts(&self.referrers),
+            "kept_by": self.kept_by,
+            "spared": texts(&self.spared),
+            "refused": self.is_refused(),
+        })
     }
 }
 
@@ -87,6 +102,38 @@ impl Collector {
         }
         deletion.paths.retain(|path| !deletion.spared.contains(path));
         Ok(Some(deletion))
+    }
+
+    /// As [`Collector::delete`], in place of whoever collects at this moment: waits until they are done.
+    ///
+    /// # Errors
+    /// As [`Collector::delete`]; also if somebody collects for too long.
+    pub async fn delete_now(
+        &self,
+        cache: &CollectedCache,
+        path: &StorePathHash,
+        reach: Reach,
+    ) -> Result<Option<Deletion>, CollectError> {
+        const TRIES: u32 = 20;
+        for _ in 0..TRIES {
+            // Not the lease of the chore: that it ran is not to be written down for this.
+            if let Some(chore) = Chore::begin(super::CHORE, &self.database, self.clock()).await? {
+                let done = self.delete(&chore, cache, path, reach).await;
+                chore.give_up().await;
+                return done;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Err(ChoreError::Lost(super::CHORE).into())
+    }
+
+    /// The base names of paths.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub async fn names(&self, cache: &CollectedCache, hashes: &[StorePathHash]) -> Result<Vec<String>, CollectError> {
+        let names = graph::names(&*self.database, cache.id, hashes).await?;
+        Ok(names.into_iter().flatten().map(|path| path.to_string()).collect())
     }
 
     async fn decide(

@@ -55,6 +55,36 @@ pub enum Reason {
     },
 }
 
+impl Explanation {
+    /// For programs; times are seconds since 1970.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let texts = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let reasons: Vec<serde_json::Value> = self
+            .reasons
+            .iter()
+            .map(|reason| match reason {
+                Reason::ForEver => serde_json::json!({ "kind": "for-ever" }),
+                Reason::Used { until } => serde_json::json!({ "kind": "used", "until": until }),
+                Reason::Root { why, chain } => {
+                    serde_json::json!({ "kind": "root", "root": why, "chain": texts(chain) })
+                }
+                Reason::Referrer { until, chain } => {
+                    serde_json::json!({ "kind": "referrer", "until": until, "chain": texts(chain) })
+                }
+            })
+            .collect();
+        serde_json::json!({
+            "path": self.path.to_string(),
+            "last_used_at": self.last_used_at,
+            "condemned_at": self.condemned_at,
+            "kept": self.is_kept,
+            "reasons": reasons,
+            "goes_at": self.goes_at,
+        })
+    }
+}
+
 impl Collector {
     /// Explains a path; `None` if the cache does not have it.
     ///

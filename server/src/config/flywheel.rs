@@ -24,10 +24,10 @@ pub struct Flywheel {
     pub log_format: LogFormat,
     /// How many bytes of narinfos are kept in memory.
     pub narinfo_cache_size: ByteSize,
-    /// `[flywheel.inspection]`
-    pub inspection: Inspection,
     /// Whether the server takes nothing in.
     pub read_only: bool,
+    /// `[flywheel.inspection]`
+    pub inspection: Inspection,
     /// `[flywheel.limits]`
     pub limits: Limits,
     /// `[flywheel.postgresql]`

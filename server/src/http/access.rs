@@ -14,6 +14,7 @@ use crate::{
     app::App,
     auth::{Caller, Refusal, credentials},
     kept::{Kept, Weigh},
+    quota::Closed,
 };
 
 /// The caches that requests name, and that there is none of a name.
@@ -79,6 +80,27 @@ pub(super) async fn cache(
 
 async fn find(app: &App, name: &CacheName) -> database::Result<Option<Arc<Cache>>> {
     Ok(app.database.find_cache(name).await?.map(Arc::new))
+}
+
+/// Refuses if the whole server takes nothing in.
+pub(super) fn takes_changes(app: &App) -> Result<(), ApiError> {
+    if app.settings.read_only { Err(ApiError::new(ErrorCode::ReadOnly, "This server is read-only.")) } else { Ok(()) }
+}
+
+/// Refuses if the cache takes nothing in: it, or the whole server, is read-only, or it is full.
+pub(super) async fn takes_pushes(app: &App, cache: &Cache) -> Result<(), ApiError> {
+    takes_changes(app)?;
+    match app.quotas.check(&*app.database, cache, app.clock.now()).await? {
+        Ok(()) => Ok(()),
+        Err(Closed::ReadOnly) => {
+            Err(ApiError::new(ErrorCode::ReadOnly, format!("The cache {} is read-only.", cache.name)))
+        }
+        Err(Closed::Full { quota, used }) => {
+            let message = format!("The cache {} holds {used} bytes, and may hold {quota}.", cache.name);
+            let hint = "Ask an admin to raise the quota, or to collect what is not used.";
+            Err(ApiError::new(ErrorCode::QuotaExceeded, message).hint(hint))
+        }
+    }
 }
 
 /// Turns a refusal into an answer. Somebody without a token can do something about it, so they are asked for one.

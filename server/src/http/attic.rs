@@ -1,5 +1,7 @@
 //! Attic's API v1: what its stock client speaks.
 
+use std::collections::HashSet;
+
 use axum::{
     Json,
     extract::{Request, State},
@@ -7,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use database::{Act, Cache, CacheChange, DEFAULT_PRIORITY, NewCache};
-use formats::{ContentAddress, KeyName, NarHash, PathInfo, SecretKey, Signature, StoreDir, StorePath};
+use formats::{ContentAddress, KeyName, NarHash, PathInfo, SecretKey, Signature, StoreDir, StorePath, StorePathHash};
 use protocol::{
     CacheName, ErrorCode, Permission,
     attic::{
@@ -40,6 +42,11 @@ pub(super) async fn get_missing_paths(State(app): State<App>, request: Request) 
     let ask: GetMissingPathsRequest = json_up_to(request, MAX_ASKED_BYTES).await?;
     let (cache, _) = access::cache(&app, &headers, &ask.cache, Permission::Push).await?;
     let missing_paths = app.database.missing_paths(cache.id, &ask.store_path_hashes).await?;
+    // Whoever asks relies on what is there.
+    let missing: HashSet<&StorePathHash> = missing_paths.iter().collect();
+    for hash in ask.store_path_hashes.iter().filter(|hash| !missing.contains(hash)) {
+        app.usage.note(cache.id, *hash);
+    }
     Ok(Json(GetMissingPathsResponse { missing_paths }).into_response())
 }
 
@@ -68,6 +75,7 @@ pub(super) async fn upload_path(State(app): State<App>, request: Request) -> Res
         },
     };
     let (cache, caller) = access::cache(&app, &parts.headers, &about.cache, Permission::Push).await?;
+    access::takes_pushes(&app, &cache).await?;
     let info = path_info(&cache.store_dir, &about)?;
     let pushed = app.ingest.push_path(&cache, info, caller.subject().map(str::to_owned), body).await?;
     let kind = match pushed.file_size {
@@ -230,6 +238,7 @@ pub(super) async fn destroy_cache(
     let deed = Deed::done(Act::CacheDestroy).on(&name);
     let work = async {
         access::cache(&app, &headers, &name, Permission::DestroyCache).await?;
+        access::takes_changes(&app)?;
         match app.journal.delete_cache(&*app.database, &name, app.clock.now()).await? {
             true => Ok(done(StatusCode::OK)),
             false => Err(ApiError::no_such_cache()),

@@ -8,7 +8,7 @@ use axum::{
 use protocol::ErrorCode;
 
 use super::ApiError;
-use crate::{app::App, metrics as names};
+use crate::{app::App, collect::CHORE, metrics as names};
 
 /// A page for whoever looks. Depends on nothing, since probes look too.
 pub(super) async fn index() -> Html<&'static str> {
@@ -40,6 +40,12 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     gauge(names::QUARANTINED_NARS, quarantined);
     gauge(names::FIGURES_AGE, age.as_secs());
     gauge(names::SCRUB_LAST_END, u64::try_from(scrub.ended_at).unwrap_or(0));
+    if let Some(run) = app.database.last_chore_run(CHORE).await? {
+        gauge(names::GC_LAST_RUN, u64::try_from(run.finished_at.0).unwrap_or(0));
+    }
+    if let Some(limit) = app.collector.policy().max_size {
+        gauge(names::STORAGE_LIMIT, limit);
+    }
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Ok((StatusCode::OK, content_type, app.metrics.render()).into_response())
 }

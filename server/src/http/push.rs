@@ -84,6 +84,7 @@ pub(super) async fn missing_chunks(
 /// Takes a stream of paths. The status is that of the stream as a whole; each path has its own line.
 pub(super) async fn push(State(app): State<App>, InPath(name): InPath, request: Request) -> Result<Response, ApiError> {
     let (cache, caller) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
+    access::takes_pushes(&app, &cache).await?;
     let readable = readable(&app, &caller, &cache).await?;
     let body = reader(&app, request.into_body(), WireDigest::default());
     let (results, mut told) = mpsc::channel(RESULTS);

@@ -48,6 +48,7 @@ async fn answer(
     let method = request.method().clone();
     if method == Method::PUT {
         let (cache, caller) = access::cache(app, request.headers(), &name, Permission::Push).await?;
+        access::takes_pushes(app, &cache).await?;
         return put::put(app, &cache, &caller, target, request).await;
     }
     if method != Method::GET && method != Method::HEAD {
