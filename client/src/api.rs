@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod login;
 mod native;
+mod promotion;
 mod traffic;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -342,7 +343,7 @@ impl Api {
             body.extend_from_slice(&piece);
         }
         match status {
-            StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(body),
+            StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => Ok(body),
             _ => {
                 let refusal = Refusal::new(url.clone(), status, &headers, &body);
                 Err(ApiError::Refused(Box::new(self.login.explain(refusal).await)))

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod promote;
 mod push;
 mod watch;
 
@@ -12,6 +13,7 @@ use std::{
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use promote::{Candidates, ClaimBuild, Explain, Promote};
 pub(crate) use push::{Protocol, Push};
 pub(crate) use watch::{PostBuildHook, Stop, WatchExec, WatchStore, WatchStoreVerb, Watching};
 
@@ -40,6 +42,11 @@ pub(crate) enum Command {
     /// Keep paths in a cache, however long they are not used.
     #[command(subcommand)]
     Pin(Pin),
+    /// Say which outputs are clean, and promote them.
+    #[command(subcommand)]
+    Promote(Promote),
+    Explain(Explain),
+    Candidates(Candidates),
     Completions(Completions),
 }
 

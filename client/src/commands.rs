@@ -5,6 +5,7 @@ mod completions;
 mod login;
 mod pin;
 mod post_build_hook;
+mod promote;
 mod push;
 mod use_cache;
 mod watch;
@@ -28,6 +29,9 @@ pub(crate) async fn run(
         Command::Push(push) => return push::run(push, &environment, printer).await,
         Command::WatchStore(given) => return watch_store::run(given, &environment, printer).await,
         Command::WatchExec(given) => return watch_exec::run(given, &environment, printer).await,
+        Command::Promote(verb) => return promote::run(verb, &environment, printer).await,
+        Command::Explain(given) => promote::explain(&given, &environment, printer).await,
+        Command::Candidates(given) => promote::candidates(&given, &environment, printer).await,
         Command::PostBuildHook(hook) => {
             post_build_hook::run(&hook, &environment, printer);
             Ok(())

@@ -14,6 +14,7 @@ extern crate self as client;
 pub mod api;
 pub mod nix;
 pub mod program;
+pub mod promote;
 pub mod push;
 pub mod report;
 pub mod retry;

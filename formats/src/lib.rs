@@ -26,7 +26,7 @@ mod text;
 pub use base32::Base32Error;
 pub use cache_info::{CacheInfo, CacheInfoError};
 pub use content_address::{ContentAddress, ContentAddressError};
-pub use derivation::{Derivation, DerivationError, DerivationHash, MAX_DERIVATION_BYTES, OutputPath};
+pub use derivation::{Derivation, DerivationError, DerivationHash, MAX_DERIVATION_BYTES, Output, OutputPath};
 pub use hash::{FileHash, Hash, HashAlgorithm, HashError, NarHash, Sha256};
 pub use narinfo::{Compression, MAX_NARINFO_BYTES, NarInfo, NarInfoError};
 pub use path_info::PathInfo;

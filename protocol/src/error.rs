@@ -114,6 +114,24 @@ error_codes! {
     InvalidChunk = 400, permanent;
     /// A key is malformed.
     InvalidKey = 400, permanent;
+    /// The cache has no claim of that number.
+    NoSuchClaim = 404, permanent;
+    /// The cache has no such tag.
+    NoSuchTag = 404, permanent;
+    /// A claim that cannot be, or that was taken back.
+    InvalidClaim = 422, permanent;
+    /// The bytes are not the derivation that their name says.
+    InvalidDerivation = 400, permanent;
+    /// A claim is not clean, or may not be promoted for another reason.
+    NotClean = 422, permanent;
+    /// Somebody else has moved the tag meanwhile.
+    TagMoved = 409, permanent;
+    /// The tag, or what it points at, cannot change in this way.
+    TagFixed = 409, permanent;
+    /// The tag points at nothing.
+    NotPromoted = 409, permanent;
+    /// Only what is promoted and public may leave.
+    NotPublic = 409, permanent;
     /// Something broke inside; the log has it.
     InternalServerError = 500, temporary;
     /// The server has no key to sign tokens with.

@@ -11,6 +11,7 @@ pub mod keep;
 mod manifest;
 mod name;
 mod permission;
+pub mod promotion;
 pub mod push;
 mod scope;
 mod time;

@@ -26,11 +26,13 @@ pub enum Permission {
     ManageTokens,
     /// `au`: read what was done.
     ReadAudit,
+    /// `pr`: move tags onto what is clean.
+    Promote,
 }
 
 impl Permission {
     /// Every permission, in the order of Attic's claim, and then ours.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Pull,
         Self::Push,
         Self::Delete,
@@ -40,6 +42,7 @@ impl Permission {
         Self::DestroyCache,
         Self::ManageTokens,
         Self::ReadAudit,
+        Self::Promote,
     ];
 
     /// Tells whether Attic has this permission too.
@@ -61,6 +64,7 @@ impl Permission {
             Self::DestroyCache => "cd",
             Self::ManageTokens => "tk",
             Self::ReadAudit => "au",
+            Self::Promote => "pr",
         }
     }
 
@@ -77,6 +81,7 @@ impl Permission {
             Self::DestroyCache => "destroy-cache",
             Self::ManageTokens => "manage-tokens",
             Self::ReadAudit => "read-audit",
+            Self::Promote => "promote",
         }
     }
 
@@ -91,6 +96,7 @@ impl Permission {
             Self::DestroyCache => 64,
             Self::ManageTokens => 128,
             Self::ReadAudit => 256,
+            Self::Promote => 512,
         }
     }
 }

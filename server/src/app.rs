@@ -13,9 +13,10 @@ use crate::{
     exchange::Exchange,
     fetch::Fetch,
     figures::Figures,
-    http::{Caches, NarInfos, Standings},
+    http::{Caches, NarInfos, Standings, ViewNarInfos, Views},
     ingest::Ingest,
     journal::Journal,
+    promote::Promote,
     quota::Quotas,
     usage::Usage,
 };
@@ -48,6 +49,12 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What the index holds altogether.
     pub figures: Arc<Figures>,
+    /// The views that requests name.
+    pub views: Views,
+    /// Narinfos of views.
+    pub view_narinfos: ViewNarInfos,
+    /// What promotion goes by.
+    pub promote: Promote,
     /// Which paths were used.
     pub usage: Usage,
     /// The metrics, to be shown.

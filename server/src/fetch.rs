@@ -6,6 +6,7 @@
 //! the path again heals it.
 
 mod extent;
+mod scan;
 
 use std::{ops::Range, sync::Arc};
 

@@ -14,6 +14,7 @@ mod nar;
 mod narinfo;
 mod observe;
 mod ops;
+mod promote;
 mod push;
 mod put;
 mod range;
@@ -23,6 +24,7 @@ mod stats;
 mod substituter;
 mod target;
 mod tokens;
+mod view;
 
 use axum::{
     Router,
@@ -38,6 +40,7 @@ pub use error::ApiError;
 use linger::Peer;
 pub use narinfo::{NarInfos, kept as kept_narinfos};
 pub(crate) use serve::{Patience, serve};
+pub use view::{ViewNarInfos, Views, kept as kept_view_narinfos, kept_views};
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
@@ -77,6 +80,7 @@ pub fn router(app: App) -> Router {
         .route("/_flywheel/v1/tokens/revoke", post(tokens::revoke_subject))
         .route("/_flywheel/v1/tokens/{id}", get(tokens::show).delete(tokens::revoke))
         .route("/_flywheel/v1/audit", get(acts::list))
+        .nest("/_flywheel/v1/caches/{cache}", promote::routes())
         // For Nix: `/{cache}/…`, and the default cache at the root.
         .fallback(substituter::serve)
         .method_not_allowed_fallback(substituter::method_not_allowed)

@@ -22,6 +22,7 @@ pub mod kept;
 mod lifecycle;
 pub mod metrics;
 pub mod pack;
+pub mod promote;
 pub mod quota;
 pub mod rebuild;
 pub mod run;

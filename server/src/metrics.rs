@@ -65,6 +65,12 @@ pub const CACHE_QUOTA_BYTES: &str = "flywheel_cache_quota_bytes";
 
 /// Identities that CI showed, by outcome (`done`, `refused`, `unavailable`) and rule.
 pub const EXCHANGES: &str = "flywheel_exchanges_total";
+/// Claims that were filed, by cache.
+pub const CLAIMS_FILED: &str = "flywheel_claims_filed_total";
+/// Claims that were verified, by what became of them.
+pub const CLAIMS_VERIFIED: &str = "flywheel_claims_verified_total";
+/// Times that builders were seen to disagree about an output, by cache.
+pub const DIVERGENCES: &str = "flywheel_divergences_total";
 
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
@@ -123,5 +129,8 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(STORAGE_LIMIT, Unit::Bytes, "The size beyond which the least recently used paths go");
     describe_gauge!(CACHE_USED_BYTES, Unit::Bytes, "Bytes that a cache with a quota holds, by cache");
     describe_gauge!(CACHE_QUOTA_BYTES, Unit::Bytes, "Bytes that a cache may hold before pushes are refused, by cache");
+    describe_counter!(CLAIMS_FILED, "Claims that were filed, by cache");
+    describe_counter!(CLAIMS_VERIFIED, "Claims that were verified, by what became of them");
+    describe_counter!(DIVERGENCES, "Times that builders were seen to disagree about an output, by cache");
     Ok(handle)
 }

@@ -24,6 +24,7 @@ use crate::{
     journal::{Journal, Seal},
     lifecycle::{Signals, allow_many_files, notify_ready, notify_stopping},
     metrics,
+    promote::{self, Promote, policy, roots::PromotedRoots},
     quota::Quotas,
     store::ChunkStore,
     usage::Usage,
@@ -129,7 +130,8 @@ impl Server {
         let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
         journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
         let ingest = ingest(config, &journal, &database, &tracker);
-        let collector = Collector::new(Arc::clone(&database), Arc::clone(&journal), Policy::of(config));
+        let collector = Collector::new(Arc::clone(&database), Arc::clone(&journal), Policy::of(config))
+            .with_roots(Arc::new(PromotedRoots(Arc::clone(&database))));
         let app = App::new(Parts {
             collector,
             quotas: Quotas::default(),
@@ -144,6 +146,9 @@ impl Server {
             exchange: Exchange::new(&config.flywheel.exchange).context("the issuers of identities cannot be asked")?,
             clock,
             figures: Arc::default(),
+            views: http::kept_views(),
+            view_narinfos: http::kept_view_narinfos(config.flywheel.narinfo_cache_size.0),
+            promote: promote(config)?,
             usage: Usage::default(),
             metrics,
             settings: settings(config),
@@ -190,6 +195,7 @@ impl Server {
         let scrubbing = scrub.map(|scrub| tokio::spawn(scrub.run(soft.clone())));
         let usage = write_usage(app.clone(), soft.clone());
         let forgetting = chores::forget(app.clone(), keep, soft.clone());
+        let promoting = tokio::spawn(promote::work::run(app.clone(), soft.clone()));
         let serving = http::serve(listener, http::router(app.clone()), patience, soft);
         tokio::select! {
             () = serving => {}
@@ -200,6 +206,7 @@ impl Server {
             chore.await?;
         }
         forgetting.await?;
+        promoting.await?;
         // What was used while requests ended.
         flush_usage(&app).await;
         tracker.close();
@@ -209,6 +216,14 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What promotion goes by.
+fn promote(config: &Config) -> anyhow::Result<Promote> {
+    let promotion = &config.flywheel.promotion;
+    let policy = policy::Policy::open(promotion.policy_file.as_deref())?;
+    tracing::info!(policy.version = policy.rules.version, policy.digest = %policy.digest, "the promotion policy");
+    Ok(Promote::new(policy, promotion.keep_revisions, promotion.keep_for.0))
 }
 
 /// Writes down the use of paths now and then.

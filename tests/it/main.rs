@@ -13,6 +13,7 @@ mod inspect;
 mod layers;
 mod memory;
 mod nix;
+mod promote;
 mod replicas;
 mod routes;
 mod watch;

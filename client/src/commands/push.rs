@@ -2,6 +2,8 @@
 
 mod outcome;
 
+pub(in crate::commands) use outcome::failure as failure_of;
+
 use std::{
     collections::BTreeSet,
     io::{self, BufRead},

@@ -14,14 +14,14 @@ use crate::{
     list::{BATCH, hex, json},
 };
 
-struct NarRow {
-    id: i64,
-    hash: Vec<u8>,
-    size: i64,
-    file_hash: Vec<u8>,
-    file_size: i64,
-    manifest: Vec<u8>,
-    listing: Option<Vec<u8>>,
+pub(crate) struct NarRow {
+    pub(crate) id: i64,
+    pub(crate) hash: Vec<u8>,
+    pub(crate) size: i64,
+    pub(crate) file_hash: Vec<u8>,
+    pub(crate) file_size: i64,
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) listing: Option<Vec<u8>>,
 }
 
 impl TryFrom<NarRow> for NarFile {
@@ -36,6 +36,39 @@ impl TryFrom<NarRow> for NarFile {
             file_size: Column("nar", "file_size").number(row.file_size)?,
             manifest: Column("nar", "manifest").runs(&row.manifest)?,
             listing: row.listing.map(|listing| Column("nar", "listing").runs(&listing)).transpose()?,
+        })
+    }
+}
+
+pub(crate) struct PathColumns {
+    pub(crate) name: String,
+    pub(crate) refs: String,
+    pub(crate) deriver: Option<String>,
+    pub(crate) ca: Option<String>,
+    pub(crate) signatures: String,
+    pub(crate) extra: String,
+    pub(crate) nar_hash: Vec<u8>,
+    pub(crate) nar_size: i64,
+    pub(crate) file_hash: Vec<u8>,
+    pub(crate) file_size: i64,
+}
+
+impl PathColumns {
+    pub(crate) fn into_path(self, hash: StorePathHash) -> Result<PathRow> {
+        let info = PathInfo {
+            path: StorePath::new(hash, Column("path", "name").text(&self.name)?),
+            nar_hash: NarHash::from_bytes(Column("nar", "hash").bytes(&self.nar_hash)?),
+            nar_size: Column("nar", "size").number(self.nar_size)?,
+            references: Column("path", "refs").words(&self.refs)?,
+            deriver: self.deriver.map(|deriver| Column("path", "deriver").text(&deriver)).transpose()?,
+            signatures: Column("path", "signatures").words(&self.signatures)?,
+            ca: self.ca.map(|ca| Column("path", "ca").text(&ca)).transpose()?,
+        };
+        Ok(PathRow {
+            info,
+            extra: Column("path", "extra").json(&self.extra)?,
+            file_hash: FileHash::from_bytes(Column("nar", "file_hash").bytes(&self.file_hash)?),
+            file_size: Column("nar", "file_size").number(self.file_size)?,
         })
     }
 }
@@ -120,22 +153,20 @@ async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash)
         .await
         .map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
-    let info = PathInfo {
-        path: StorePath::new(*hash, Column("path", "name").text(&row.name)?),
-        nar_hash: NarHash::from_bytes(Column("nar", "hash").bytes(&row.nar_hash)?),
-        nar_size: Column("nar", "size").number(row.nar_size)?,
-        references: Column("path", "refs").words(&row.refs)?,
-        deriver: row.deriver.map(|deriver| Column("path", "deriver").text(&deriver)).transpose()?,
-        signatures: Column("path", "signatures").words(&row.signatures)?,
-        ca: row.ca.map(|ca| Column("path", "ca").text(&ca)).transpose()?,
+    let is_condemned = row.condemned_at.is_some();
+    let columns = PathColumns {
+        name: row.name,
+        refs: row.refs,
+        deriver: row.deriver,
+        ca: row.ca,
+        signatures: row.signatures,
+        extra: row.extra,
+        nar_hash: row.nar_hash,
+        nar_size: row.nar_size,
+        file_hash: row.file_hash,
+        file_size: row.file_size,
     };
-    let path = PathRow {
-        info,
-        extra: Column("path", "extra").json(&row.extra)?,
-        file_hash: FileHash::from_bytes(Column("nar", "file_hash").bytes(&row.file_hash)?),
-        file_size: Column("nar", "file_size").number(row.file_size)?,
-    };
-    Ok(Some((path, row.condemned_at.is_some())))
+    Ok(Some((columns.into_path(*hash)?, is_condemned)))
 }
 
 async fn missing(connection: &mut Connection, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {

@@ -96,6 +96,7 @@ mod leases;
 pub(crate) mod list;
 mod paths;
 mod pins;
+mod promotion;
 mod rebuild;
 mod tokens;
 

@@ -68,6 +68,22 @@ acts! {
     FsckMark = "fsck.mark",
     /// Somebody had the store mended.
     FsckRepair = "fsck.repair",
+    /// A claim was taken back by a promoter.
+    ClaimRevoke = "claim.revoke",
+    /// Disagreement of builders was settled.
+    DivergenceResolve = "divergence.resolve",
+    /// A cache signs its views with one more key.
+    PromotionKeyRotate = "promotion-key.rotate",
+    /// A tag was moved, or made.
+    TagMove = "tag.move",
+    /// A tag went back to an earlier revision.
+    TagRollback = "tag.rollback",
+    /// Others may substitute from a view than before.
+    TagShow = "tag.show",
+    /// What a tag pointed at was taken back.
+    TagRevoke = "tag.revoke",
+    /// What a tag points at left for an outside surface.
+    TagExport = "tag.export",
 }
 
 /// How an act ended.

@@ -28,6 +28,7 @@ mod inspection;
 mod leases;
 mod outcomes;
 mod paths;
+mod promotion;
 mod quarantine;
 mod rebuild;
 mod tokens;
@@ -62,6 +63,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         inspection::CHECKS,
         outcomes::CHECKS,
         paths::CHECKS,
+        promotion::CHECKS,
         quarantine::CHECKS,
         rebuild::CHECKS,
         tokens::CHECKS,

@@ -15,11 +15,14 @@ pub enum DocumentKind {
     BuildTrace,
     /// A debuginfo link; named by its build id.
     DebugInfo,
+    /// A `.drv` file given as evidence of a claim; named by its base name. No address leads to it.
+    Derivation,
 }
 
 impl DocumentKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Listing, Self::Log, Self::Realisation, Self::BuildTrace, Self::DebugInfo];
+    pub const ALL: [Self; 6] =
+        [Self::Listing, Self::Log, Self::Realisation, Self::BuildTrace, Self::DebugInfo, Self::Derivation];
 
     /// The kind as the database has it.
     #[must_use]
@@ -30,6 +33,7 @@ impl DocumentKind {
             Self::Realisation => "realisation",
             Self::BuildTrace => "build-trace",
             Self::DebugInfo => "debuginfo",
+            Self::Derivation => "derivation",
         }
     }
 

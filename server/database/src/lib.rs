@@ -15,6 +15,7 @@ mod error;
 mod inspection;
 mod leases;
 mod pins;
+mod promotion;
 mod rebuild;
 mod revision;
 mod row;
@@ -40,6 +41,10 @@ pub use inspection::{
 };
 pub use leases::{ChoreRun, Lease, Leases};
 pub use pins::{NewPin, Pin, Pins};
+pub use promotion::{
+    Claim, ClaimId, Member, Moved, NewClaim, NewRevision, Promotions, RevisionId, TagId, TagRow, Verdict, Verified,
+    View,
+};
 pub use rebuild::{Gone, Rebuilding};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
@@ -61,6 +66,7 @@ pub trait Database:
     + Tokens
     + Audit
     + Rebuilding
+    + Promotions
     + std::fmt::Debug
     + Send
     + Sync
@@ -81,6 +87,7 @@ impl<T> Database for T where
         + Tokens
         + Audit
         + Rebuilding
+        + Promotions
         + std::fmt::Debug
         + Send
         + Sync

@@ -1,6 +1,6 @@
 //! `gc`: collecting now, or seeing what would be collected; and the modes of `atticd` that do so.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use database::CollectedCache;
@@ -10,6 +10,7 @@ use super::{Context, Failure, Output, block_on};
 use crate::{
     collect::{CachePlan, Collector, Policy, Report},
     config::Config,
+    promote::roots::PromotedRoots,
     run::{open_database, open_journal_beside},
 };
 
@@ -51,7 +52,9 @@ pub(super) async fn collector(config: &Config, grace: Option<Duration>) -> Resul
         Some(grace) => policy.with_grace(grace),
         None => policy,
     };
-    Ok(Collector::new(open_database(config).await?, open_journal_beside(config).await?, policy))
+    let database = open_database(config).await?;
+    let promoted = Arc::new(PromotedRoots(Arc::clone(&database)));
+    Ok(Collector::new(database, open_journal_beside(config).await?, policy).with_roots(promoted))
 }
 
 /// `--mode garbage-collector-once`

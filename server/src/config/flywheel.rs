@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Signing, Tokens};
+use super::{
+    Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Promotion, Signing, Tokens,
+};
 
 /// `[flywheel]`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +46,8 @@ pub struct Flywheel {
     pub exchange: Exchange,
     /// `[flywheel.collection]`
     pub collection: Collection,
+    /// `[flywheel.promotion]`
+    pub promotion: Promotion,
 }
 
 /// How the log is written.
@@ -76,6 +80,7 @@ pub(super) struct FlywheelFile {
     pub(super) anonymous: Anonymous,
     exchange: Exchange,
     collection: Collection,
+    promotion: Promotion,
 }
 
 impl Default for FlywheelFile {
@@ -95,6 +100,7 @@ impl Default for FlywheelFile {
             anonymous: Anonymous::default(),
             exchange: Exchange::default(),
             collection: Collection::default(),
+            promotion: Promotion::default(),
         }
     }
 }
@@ -121,6 +127,7 @@ impl FlywheelFile {
             anonymous: self.anonymous,
             exchange: self.exchange,
             collection: self.collection,
+            promotion: self.promotion,
         }
     }
 }

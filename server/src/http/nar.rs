@@ -47,7 +47,7 @@ async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<NarFi
 }
 
 /// The frames, as they are stored.
-async fn file(
+pub(super) async fn file(
     app: &App,
     cache: &Cache,
     nar: &NarFile,

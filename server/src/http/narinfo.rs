@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use database::{Cache, CacheId, PathRow};
-use formats::{Compression, NarInfo, StorePathHash};
+use formats::{Compression, NarInfo, SecretKey, StorePathHash};
 use metrics::counter;
 
 use super::{ApiError, response};
@@ -20,7 +20,7 @@ use crate::{
 pub type NarInfos = Kept<(CacheId, StorePathHash), Option<Rendered>>;
 
 /// About how long a narinfo is, in bytes.
-const EXPECTED_BYTES: u64 = 800;
+pub(super) const EXPECTED_BYTES: u64 = 800;
 
 /// A signed narinfo.
 #[derive(Debug, Clone)]
@@ -49,6 +49,17 @@ pub(super) async fn get(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let found = app.narinfos.get(&*app.database, (cache.id, hash), async |_| look_up(app, cache, &hash).await).await?;
+    answer(app, cache, hash, found, headers)
+}
+
+/// The answer, when the narinfo is at hand.
+pub(super) fn answer(
+    app: &App,
+    cache: &Cache,
+    hash: StorePathHash,
+    found: Option<Rendered>,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let Some(Rendered { body, etag }) = found else {
         counter!(names::CACHE_MISSES, "cache" => cache.name.to_string()).increment(1);
         app.usage.note_miss(cache.id);
@@ -72,9 +83,18 @@ pub(super) async fn get(
 /// Reads the path; renders it, and signs with every key of the cache.
 async fn look_up(app: &App, cache: &Cache, hash: &StorePathHash) -> Result<Option<Rendered>, ApiError> {
     let Some(row) = app.database.find_path(cache.id, hash).await? else { return Ok(None) };
-    let body = narinfo(cache, row).render(&cache.store_dir);
+    Ok(Some(render(cache, row, &[])))
+}
+
+/// Renders the narinfo, signed with every key of the cache, and with these.
+pub(super) fn render(cache: &Cache, row: PathRow, keys: &[SecretKey]) -> Rendered {
+    let mut narinfo = narinfo(cache, row);
+    for key in keys {
+        narinfo.info.sign(&cache.store_dir, key);
+    }
+    let body = narinfo.render(&cache.store_dir);
     let etag = response::etag(&blake3::hash(body.as_bytes()).to_hex()[..32]);
-    Ok(Some(Rendered { body: body.into(), etag }))
+    Rendered { body: body.into(), etag }
 }
 
 /// The narinfo of a path as this server serves it.

@@ -15,6 +15,7 @@ use super::{
     observe::{CacheLabel, Route},
     put, response,
     target::{Address, Target},
+    view,
 };
 use crate::app::App;
 
@@ -29,7 +30,11 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Response 
         return ApiError::new(ErrorCode::NotFound, "This server has no default cache.").into_response();
     };
     let label = CacheLabel(name.clone());
-    let mut response = match answer(&app, name, at_root, address.target, request).await {
+    let answered = match address.tag {
+        Some(tag) => view::answer(&app, &name, &tag, address.target, request.method(), request.headers()).await,
+        None => answer(&app, name, at_root, address.target, request).await,
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(error) => error.into_response(),
     };
@@ -84,7 +89,7 @@ async fn read(
     }
 }
 
-fn cache_info(store_dir: &StoreDir, priority: i32) -> Response {
+pub(super) fn cache_info(store_dir: &StoreDir, priority: i32) -> Response {
     let info = CacheInfo { store_dir: store_dir.clone(), want_mass_query: true, priority };
     response::text("text/x-nix-cache-info", info.render())
 }
@@ -112,7 +117,7 @@ pub(super) fn done(status: StatusCode) -> Response {
 /// The content type of a document.
 pub(super) fn content_type(kind: DocumentKind) -> &'static str {
     match kind {
-        DocumentKind::Log => "text/plain; charset=utf-8",
+        DocumentKind::Log | DocumentKind::Derivation => "text/plain; charset=utf-8",
         DocumentKind::Listing | DocumentKind::Realisation | DocumentKind::BuildTrace | DocumentKind::DebugInfo => {
             "application/json"
         }

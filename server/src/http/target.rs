@@ -3,7 +3,7 @@
 use database::DocumentKind;
 use formats::{Compression, FileHash, StorePath, StorePathHash};
 use percent_encoding::percent_decode_str;
-use protocol::CacheName;
+use protocol::{CacheName, promotion::TagName};
 
 /// The longest file name that is looked up, in bytes.
 const MAX_NAME_BYTES: usize = 300;
@@ -43,6 +43,8 @@ pub(super) struct NarName {
 pub(super) struct Address {
     /// `None` is the default cache.
     pub(super) cache: Option<CacheName>,
+    /// The tag through which the cache is seen: `/{cache}@{tag}/…`.
+    pub(super) tag: Option<TagName>,
     /// What.
     pub(super) target: Target,
 }
@@ -55,11 +57,19 @@ impl Address {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         if let [first, rest @ ..] = &segments[..]
             && !rest.is_empty()
-            && let Ok(cache) = first.parse()
+            && let Some((cache, tag)) = cache_and_tag(first)
         {
-            return Some(Self { cache: Some(cache), target: Target::parse(rest, query)? });
+            return Some(Self { cache: Some(cache), tag, target: Target::parse(rest, query)? });
         }
-        Some(Self { cache: None, target: Target::parse(&segments, query)? })
+        Some(Self { cache: None, tag: None, target: Target::parse(&segments, query)? })
+    }
+}
+
+/// `cache`, or `cache@tag`.
+fn cache_and_tag(segment: &str) -> Option<(CacheName, Option<TagName>)> {
+    match segment.split_once('@') {
+        None => Some((segment.parse().ok()?, None)),
+        Some((cache, tag)) => Some((cache.parse().ok()?, Some(tag.parse().ok()?))),
     }
 }
 
@@ -108,6 +118,8 @@ impl Target {
             Self::Document(DocumentKind::BuildTrace, _) => "/build-trace-v2/{drv}/{output}",
             Self::Document(DocumentKind::DebugInfo, _) => "/debuginfo/{id}",
             Self::Document(DocumentKind::Listing, _) => "/{hash}.ls",
+            // No address is read as one.
+            Self::Document(DocumentKind::Derivation, _) => "/evidence",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Documents: logs, realisations, listings, debuginfo links.
 
 use database::{Cache, DocumentKind, NewDocument};
+use futures::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
 use super::{
@@ -12,6 +13,9 @@ use crate::{
     store::{FileDigest, Records},
 };
 use formats::Compression;
+
+/// How many documents that came together are stored at a time.
+const DOCUMENTS_AT_A_TIME: usize = 32;
 
 impl Ingest {
     /// The decoded body of a document or narinfo, `limit` bytes at the most.
@@ -50,8 +54,36 @@ impl Ingest {
     ) -> Result<(), IngestError> {
         let _permit = self.permit().await?;
         let bytes = self.read_small(body, compression, self.limits.max_document_size).await?;
+        self.keep_document(cache, kind, name, &bytes).await
+    }
+
+    /// Takes documents that are at hand, several at once so that they share commits.
+    ///
+    /// # Errors
+    /// If one cannot be stored; others may be there then.
+    pub async fn keep_documents(
+        &self,
+        cache: &Cache,
+        kind: DocumentKind,
+        documents: Vec<(String, Vec<u8>)>,
+    ) -> Result<(), IngestError> {
+        let _permit = self.permit().await?;
+        futures::stream::iter(documents.into_iter().map(Ok))
+            .try_for_each_concurrent(DOCUMENTS_AT_A_TIME, |(name, bytes)| async move {
+                self.keep_document(cache, kind, name, &bytes).await
+            })
+            .await
+    }
+
+    async fn keep_document(
+        &self,
+        cache: &Cache,
+        kind: DocumentKind,
+        name: String,
+        bytes: &[u8],
+    ) -> Result<(), IngestError> {
         let lane = self.store.lane(cache.id);
-        let placed = self.store.put(&lane, pieces(&bytes), &mut FileDigest::default()).await?;
+        let placed = self.store.put(&lane, pieces(bytes), &mut FileDigest::default()).await?;
         let frames = self.store.settle(&lane, &placed).await?;
         let pointers = self.store.pointers(&placed, &frames).await?;
         let now = self.clock.now();

@@ -124,7 +124,7 @@ impl Nix {
         command
     }
 
-    fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let path = format!("{}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.home.display());
         command.env_clear().env("PATH", path).env("HOME", &self.home).env("NIX_CONFIG", &self.config);
         command.env("LC_ALL", "C.UTF-8").env("USER", "root").current_dir(&self.home).stdin(Stdio::null())

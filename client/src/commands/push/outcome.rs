@@ -160,7 +160,7 @@ pub(super) fn report_json(plan: &PushPlan, report: &PushReport, store_dir: &Stor
 }
 
 /// How the program ends, if not well: what is wrong with the first path that failed, and whether others arrived.
-pub(super) fn failure(report: &PushReport) -> Option<Failure> {
+pub(in crate::commands) fn failure(report: &PushReport) -> Option<Failure> {
     if report.is_complete() {
         return None;
     }

@@ -33,6 +33,9 @@ pub(super) struct GrantArgs {
     /// One of which it may read what was done to it
     #[arg(long, value_name = "PATTERN")]
     read_audit: Vec<CachePattern>,
+    /// One in which it may move tags onto what is clean
+    #[arg(long, value_name = "PATTERN")]
+    promote: Vec<CachePattern>,
 }
 
 impl GrantArgs {
@@ -48,6 +51,7 @@ impl GrantArgs {
             (self.destroy_cache, Permission::DestroyCache),
             (self.manage_tokens, Permission::ManageTokens),
             (self.read_audit, Permission::ReadAudit),
+            (self.promote, Permission::Promote),
         ];
         let with = |(patterns, permission): (Vec<CachePattern>, Permission)| {
             patterns.into_iter().map(move |pattern| (pattern, Permissions::NONE.with(permission)))

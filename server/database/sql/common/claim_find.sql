@@ -1,0 +1,14 @@
+SELECT claim.id
+  , claim.cache_id
+  , cache.name AS cache_name
+  , claim.body
+  , claim.builder
+  , claim.state
+  , claim.reason
+  , claim.report
+  , claim.filed_at
+  , claim.attempts
+  , claim.progress
+FROM claim
+JOIN cache ON cache.id = claim.cache_id
+WHERE claim.id = $1 AND cache.deleted_at IS NULL

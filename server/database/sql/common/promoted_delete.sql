@@ -1,0 +1,1 @@
+DELETE FROM promoted WHERE revision_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM promoted WHERE claim_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM promotion_key WHERE cache_id = $1

@@ -1,0 +1,4 @@
+SELECT id, revision, surface, url, manifest_digest, exported_by, created_at FROM receipt
+WHERE tag_id = $1
+ORDER BY id DESC
+LIMIT 1000

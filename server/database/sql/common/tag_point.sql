@@ -1,0 +1,1 @@
+UPDATE tag SET current_id = $2 WHERE id = $1

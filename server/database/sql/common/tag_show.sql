@@ -1,0 +1,1 @@
+UPDATE tag SET visibility = $2 WHERE id = $1

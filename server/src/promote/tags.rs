@@ -1,0 +1,268 @@
+//! Moving tags: a decision, made only over what is clean.
+
+use database::{Cache, Claim, ClaimId, Member, Moved, NewRevision, TagRow, Verdict};
+use formats::StorePathHash;
+use protocol::promotion::{
+    ClaimState, Finding, MoveTag, Origin, Outcome, Predicate, Revision, RevisionState, Rollback, TagName, Visibility,
+};
+
+use super::judge;
+use crate::app::App;
+
+/// The most claims that one tag may point at.
+const MAX_CLAIMS: usize = 100;
+
+/// Why a tag was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum TagError {
+    /// What is asked makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// A claim is not clean, or may not be promoted all the same.
+    #[error("claim {claim} cannot be promoted: {}", obstacles.join("; "))]
+    NotClean {
+        /// Which.
+        claim: i64,
+        /// Why not.
+        obstacles: Vec<String>,
+    },
+    /// Somebody else moved the tag.
+    #[error("the tag is at revision {0} by now")]
+    Elsewhere(i64),
+    /// A release that is there, or a tag of the other kind.
+    #[error("the tag is a release, which is made once, or of another kind than was asked for")]
+    Fixed,
+    /// Something was taken back or expired at the same time.
+    #[error("one of the claims, or the revision to go back to, is no longer kept")]
+    Gone,
+    /// There is no such tag.
+    #[error("there is no such tag")]
+    NoTag,
+    /// The index failed.
+    #[error("the index failed")]
+    Database(#[from] database::Error),
+}
+
+/// A claim that may be promoted, with what was found of it.
+struct Promotable {
+    claim: Claim,
+    verdict: Verdict,
+    finding: Finding,
+    is_publishable: bool,
+}
+
+/// Moves a tag onto claims, each of which must be clean under the policy in effect and satisfy what else it asks.
+///
+/// # Errors
+/// As [`TagError`] says; nothing has changed then.
+pub async fn move_to(
+    app: &App,
+    cache: &Cache,
+    name: TagName,
+    wanted: &MoveTag,
+    moved_by: &str,
+) -> Result<i64, TagError> {
+    if wanted.claims.is_empty() || wanted.claims.len() > MAX_CLAIMS {
+        return Err(TagError::Request(format!("a tag points at 1 to {MAX_CLAIMS} claims")));
+    }
+    let mut claims = wanted.claims.clone();
+    claims.sort_unstable();
+    claims.dedup();
+    let mut promotable = Vec::new();
+    for id in claims {
+        promotable.push(self::promotable(app, cache, ClaimId(id), wanted.visibility).await?);
+    }
+    let members = promotable.iter().flat_map(|one| {
+        let here = one.verdict.manifest.paths.iter().filter(|path| path.origin == Origin::Cache);
+        here.map(|path| Member { claim: one.claim.id, hash: *path.path.hash(), nar_hash: path.nar_hash })
+    });
+    let policy = &app.promote.policy;
+    let revision = Revision {
+        number: 0,
+        state: RevisionState::Kept,
+        claims: promotable.iter().map(|one| one.claim.id.0).collect(),
+        roots: promotable.iter().flat_map(|one| one.verdict.manifest.roots.iter().cloned()).collect(),
+        is_publishable: promotable.iter().all(|one| one.is_publishable),
+        policy_version: policy.rules.version.clone(),
+        policy_digest: policy.digest,
+        findings: promotable.iter().map(|one| one.finding.clone()).collect(),
+        moved_by: moved_by.to_owned(),
+        at: app.clock.now(),
+        repeats: None,
+        reason: None,
+    };
+    let new = NewRevision {
+        cache: cache.id,
+        tag: name,
+        kind: wanted.kind,
+        visibility: wanted.visibility,
+        expected: wanted.expected,
+        members: members.collect(),
+        revision,
+    };
+    commit(app, cache, &new).await
+}
+
+/// Goes back to an earlier revision, which becomes a new one.
+///
+/// # Errors
+/// As [`TagError`] says; nothing has changed then.
+pub async fn roll_back(
+    app: &App,
+    cache: &Cache,
+    tag: &TagRow,
+    wanted: &Rollback,
+    moved_by: &str,
+) -> Result<i64, TagError> {
+    let before = app.database.revisions(tag.id, Some(wanted.to.saturating_add(1)), 1).await?;
+    let earlier = before.into_iter().map(|(_, revision)| revision).find(|revision| revision.number == wanted.to);
+    let earlier = earlier.filter(|revision| revision.state == RevisionState::Kept).ok_or(TagError::Gone)?;
+    // What has been found out since then counts: nobody goes back to what is in doubt by now.
+    for id in &earlier.claims {
+        let claim = app.database.find_claim(cache.id, ClaimId(*id)).await?.ok_or(TagError::Gone)?;
+        let (finding, _) = corroboration(app, cache, &claim, &earlier_paths(&claim), tag.visibility).await?;
+        if finding.outcome != Outcome::Passed {
+            return Err(not_clean(&claim, [&finding]));
+        }
+    }
+    let revision = Revision {
+        moved_by: moved_by.to_owned(),
+        at: app.clock.now(),
+        repeats: Some(wanted.to),
+        reason: Some(wanted.reason.clone()),
+        ..earlier
+    };
+    let new = NewRevision {
+        cache: cache.id,
+        tag: tag.name.clone(),
+        kind: tag.kind,
+        visibility: tag.visibility,
+        expected: wanted.expected,
+        members: Vec::new(),
+        revision,
+    };
+    commit(app, cache, &new).await
+}
+
+fn earlier_paths(claim: &Claim) -> Vec<StorePathHash> {
+    claim.claim.outputs.values().map(|output| *output.path.hash()).collect()
+}
+
+/// Changes who may see a tag's view. Only what many builders agree on becomes public.
+///
+/// # Errors
+/// As [`TagError`] says.
+pub async fn show(app: &App, cache: &Cache, tag: &TagRow, visibility: Visibility) -> Result<(), TagError> {
+    if visibility == Visibility::Public
+        && let Some((_, current)) = &tag.current
+    {
+        for id in &current.claims {
+            promotable(app, cache, ClaimId(*id), visibility).await?;
+        }
+    }
+    match app.database.show_tag(tag.id, visibility).await? {
+        true => Ok(()),
+        false => Err(TagError::NoTag),
+    }
+}
+
+/// What stands in the way of promoting a claim, in words; and whether it could be public.
+///
+/// # Errors
+/// If the index fails.
+pub async fn obstacles(app: &App, cache: &Cache, claim: ClaimId) -> database::Result<(Vec<String>, bool)> {
+    match promotable(app, cache, claim, Visibility::Internal).await {
+        Ok(one) => Ok((Vec::new(), one.is_publishable)),
+        Err(TagError::NotClean { obstacles, .. }) => Ok((obstacles, false)),
+        Err(TagError::Database(error)) => Err(error),
+        Err(other) => Ok((vec![other.to_string()], false)),
+    }
+}
+
+async fn commit(app: &App, cache: &Cache, new: &NewRevision) -> Result<i64, TagError> {
+    match app.database.move_tag(new).await? {
+        Moved::To(number) => {
+            if let Some(tag) = app.database.find_tag(cache.id, &new.tag).await? {
+                keep(app, cache, new, &tag).await?;
+                super::work::expire(app, tag.id, tag.current.map(|(id, _)| id)).await?;
+            }
+            Ok(number)
+        }
+        Moved::Elsewhere(number) => Err(TagError::Elsewhere(number)),
+        Moved::Fixed => Err(TagError::Fixed),
+        Moved::Gone => Err(TagError::Gone),
+    }
+}
+
+/// Tells collection, a round of which may have begun before the paths were promoted. What it took is not promoted.
+async fn keep(app: &App, cache: &Cache, new: &NewRevision, tag: &TagRow) -> Result<(), TagError> {
+    let hashes: Vec<StorePathHash> = new.members.iter().map(|member| member.hash).collect();
+    let mut lost = false;
+    for some in hashes.chunks(1000) {
+        lost |= app.database.spare_paths(cache.id, some).await?.contains(&false);
+    }
+    if let (true, Some((revision, _))) = (lost, &tag.current) {
+        let reason = "paths of it were collected while it was promoted";
+        app.database.end_revision(*revision, RevisionState::Revoked, Some(reason)).await?;
+        return Err(TagError::Gone);
+    }
+    Ok(())
+}
+
+async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibility) -> Result<Promotable, TagError> {
+    let claim = app.database.find_claim(cache.id, id).await?;
+    let claim = claim.ok_or_else(|| TagError::Request(format!("there is no claim {}", id.0)))?;
+    let refuse = |obstacles: Vec<String>| Err(TagError::NotClean { claim: id.0, obstacles });
+    if claim.state != ClaimState::Clean {
+        let findings: Vec<&Finding> = claim.report.iter().flat_map(|report| report.obstacles()).collect();
+        let mut obstacles = vec![format!("it is {}", claim.state)];
+        obstacles.extend(words(findings));
+        return refuse(obstacles);
+    }
+    let Some(verdict) = app.database.find_verdict(id, &app.promote.policy.digest).await? else {
+        return refuse(vec!["it was verified under another policy: have it verified again".to_owned()]);
+    };
+    let besides = [Predicate::TrustedBuilder, Predicate::Validated, Predicate::EligibleClass];
+    let failed = besides.iter().filter_map(|one| verdict.report.finding(*one)).filter(|f| f.outcome != Outcome::Passed);
+    let mut failed: Vec<&Finding> = failed.chain(verdict.report.obstacles()).collect();
+    let hashes: Vec<StorePathHash> = verdict.manifest.paths.iter().map(|path| *path.path.hash()).collect();
+    let (finding, is_publishable) = corroboration(app, cache, &claim, &hashes, visibility).await?;
+    if finding.outcome != Outcome::Passed {
+        failed.push(&finding);
+    }
+    if !failed.is_empty() {
+        return refuse(words(failed));
+    }
+    Ok(Promotable { claim, verdict, finding, is_publishable })
+}
+
+/// P10 as it is now, for that visibility; and whether it would hold for a public tag.
+async fn corroboration(
+    app: &App,
+    cache: &Cache,
+    claim: &Claim,
+    hashes: &[StorePathHash],
+    visibility: Visibility,
+) -> Result<(Finding, bool), database::Error> {
+    let rules = &app.promote.policy.rules.corroboration;
+    let seen = app.database.observations(cache.id, hashes).await?;
+    let resolutions = app.database.resolutions(cache.id, hashes).await?;
+    let roots: Vec<_> = claim.claim.outputs.values().map(|output| output.path.clone()).collect();
+    let judged = |needed| judge::corroborated(needed, &roots, &seen, &resolutions);
+    let public = judged(rules.public_builders.max(rules.builders));
+    let is_publishable = public.outcome == Outcome::Passed;
+    let finding = if visibility == Visibility::Public { public } else { judged(rules.builders) };
+    Ok((finding, is_publishable))
+}
+
+fn not_clean<'f>(claim: &Claim, findings: impl IntoIterator<Item = &'f Finding>) -> TagError {
+    TagError::NotClean { claim: claim.id.0, obstacles: words(findings) }
+}
+
+/// Each problem, with the number of its predicate.
+fn words<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
+    let said = findings.into_iter().flat_map(|finding| {
+        finding.problems.iter().map(move |problem| format!("{}: {}", finding.predicate, problem.message))
+    });
+    said.collect()
+}

@@ -1,0 +1,6 @@
+//! Promotion with real Nix: claims, verification, tags, views, exports.
+
+mod flake;
+mod lab;
+mod refused;
+mod rights;
