@@ -36,7 +36,8 @@ pub(super) async fn insert(
         sorted.push((position, path, nars.id_of_size(&path.info.nar_hash, path.info.nar_size)?));
     }
     // Stable: the first of two with one key stays the first.
-    sorted.sort_by_key(|(_, path, _)| key(path));
+    // By bytes, as whoever else locks paths does; hash parts by themselves are sorted as their text is.
+    sorted.sort_by_key(|(_, path, _)| (path.cache, *path.info.path.hash().as_bytes()));
     let created = insert_new(connection, &sorted).await?;
 
     let mut outcomes = vec![PathOutcome::Created; paths.len()];
