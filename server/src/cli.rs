@@ -17,6 +17,7 @@ mod progress;
 mod rebuild_index;
 mod serve;
 mod stats;
+mod storage;
 mod token;
 
 use std::{
@@ -103,6 +104,9 @@ enum Verb {
     /// Keep paths, however long they are not used
     #[command(subcommand)]
     Pin(keep::PinVerb),
+    /// Look after the storage
+    #[command(subcommand)]
+    Storage(storage::StorageVerb),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -265,6 +269,7 @@ where
         Verb::Explain(args) => keep::explain(&args, &context, output),
         Verb::Path(verb) => keep::path(verb, &context, output),
         Verb::Pin(verb) => keep::pin(verb, &context, output),
+        Verb::Storage(verb) => storage::run(verb, &context, output),
         Verb::Completions { shell } => {
             let name = command.get_name().to_owned();
             clap_complete::generate(shell, &mut command, name, output.data);

@@ -20,6 +20,7 @@ mod jwt;
 mod limits;
 mod postgresql;
 mod promotion;
+mod s3;
 mod storage;
 mod tokens;
 mod value;
@@ -47,6 +48,7 @@ pub use jwt::{Jwt, Signing};
 pub use limits::Limits;
 pub use postgresql::Postgresql;
 pub use promotion::Promotion;
+pub use s3::{S3Problem, S3Tuning};
 pub use storage::{Credentials, S3, Storage};
 pub use tokens::{OtherKey, Tokens, VerifyingKey};
 pub use value::{ByteSize, Endpoint, HumanDuration, Secret};
@@ -165,7 +167,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Unsupported> {
         match &self.storage {
             Storage::Local { .. } => Ok(()),
-            Storage::S3(s3) => Err(Unsupported::S3 { bucket: s3.bucket.clone() }),
+            Storage::S3(s3) => Ok(self.flywheel.s3.validate(s3)?),
         }
     }
 

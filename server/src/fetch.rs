@@ -5,21 +5,21 @@
 //! (its narinfo turns 404, and Nix falls through to the next substituter), and takes the chunk out of deduplication, so that pushing
 //! the path again heals it.
 
+mod ahead;
 mod extent;
 mod scan;
+mod frames;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use database::{ChunkId, ChunkLocation, ChunkRuns, Database, NarFile};
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 
 pub use extent::{Extent, extents};
+pub use frames::Frames;
 
-use crate::{journal::Journal, pack, store};
-
-/// How many reads of one answer are under way or waiting to be sent.
-const PREFETCH: usize = 2;
+use crate::{journal::Journal, store};
 
 /// Why stored bytes could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,7 @@ pub fn is_damage(error: &storage::Error) -> bool {
 /// Reads what is stored.
 #[derive(Debug, Clone)]
 pub struct Fetch {
+    frames: Frames,
     journal: Arc<Journal>,
     database: Arc<dyn Database>,
 }
@@ -63,7 +64,13 @@ impl Fetch {
     /// A reader of the journal's storage, by what `database` knows.
     #[must_use]
     pub fn new(journal: Arc<Journal>, database: Arc<dyn Database>) -> Self {
-        Self { journal, database }
+        Self::reading_by(Frames::new(Arc::clone(journal.storage())), journal, database)
+    }
+
+    /// The same; stored frames are read by way of `frames`.
+    #[must_use]
+    pub fn reading_by(frames: Frames, journal: Arc<Journal>, database: Arc<dyn Database>) -> Self {
+        Self { frames, journal, database }
     }
 
     /// Answers if the storage does.
@@ -71,9 +78,7 @@ impl Fetch {
     /// # Errors
     /// If it does not.
     pub async fn ping(&self) -> Result<(), FetchError> {
-        let nothing = pack::key(database::PackName([0; 16]));
-        self.journal.storage().size(&nothing).await?;
-        Ok(())
+        Ok(self.journal.storage().ping().await?)
     }
 
     /// The bytes `range` of a NAR as it is served. The first of them have been read and checked when this returns.
@@ -96,7 +101,7 @@ impl Fetch {
         let this = self.clone();
         let nar = nar.clone();
         let pieces = self
-            .extents(&chunks)
+            .extents(chunks)
             .or_else(move |error| {
                 let (this, nar) = (this.clone(), nar.clone());
                 async move { Err(this.report(Some(&nar), error).await) }
@@ -122,7 +127,7 @@ impl Fetch {
         let chunks = self.database.locate_chunks(manifest).await?;
         let (this, nar) = (self.clone(), nar.cloned());
         let pieces = self
-            .extents(&chunks)
+            .extents(chunks)
             .map_ok(|(chunks, bytes)| {
                 let frames: Vec<_> = Extent::of(&chunks).split(&bytes).collect();
                 stream::iter(frames.into_iter().map(Ok))
@@ -142,53 +147,33 @@ impl Fetch {
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
     fn extents(
         &self,
-        chunks: &[ChunkLocation],
+        chunks: Vec<ChunkLocation>,
     ) -> impl Stream<Item = Result<(Vec<ChunkLocation>, Bytes), FetchError>> + Send + 'static + use<> {
-        let extents: Vec<Vec<ChunkLocation>> = extents(chunks).map(|e| e.chunks.to_vec()).collect();
-        let this = self.clone();
-        stream::iter(extents)
-            .map(move |chunks| {
-                let this = this.clone();
-                async move {
-                    let bytes = this.extent(&chunks).await?;
-                    Ok((chunks, bytes))
+        let frames = self.frames.stream(&chunks).boxed();
+        let state = (self.clone(), frames, VecDeque::from(chunks));
+        stream::try_unfold(state, |(this, mut frames, mut left)| async move {
+            loop {
+                match frames.try_next().await {
+                    Ok(Some(next)) => {
+                        left.drain(..next.0.len().min(left.len()));
+                        return Ok(Some((next, (this, frames, left))));
+                    }
+                    Ok(None) => return Ok(None),
+                    Err(FetchError::Damaged { chunks: damaged }) => {
+                        // Collection moves frames: what was looked up a while ago may be somewhere else by now.
+                        let now = this.database.locate_chunks(&left.iter().map(|chunk| chunk.id).collect()).await;
+                        match now {
+                            Ok(now) if now != *left.make_contiguous() => {
+                                frames = this.frames.stream(&now).boxed();
+                                left = now.into();
+                            }
+                            _ => return Err(FetchError::Damaged { chunks: damaged }),
+                        }
+                    }
+                    Err(error) => return Err(error),
                 }
-            })
-            .buffered(PREFETCH)
-    }
-
-    /// The frames of one extent, one after the other, each checked.
-    async fn extent(&self, chunks: &[ChunkLocation]) -> Result<Bytes, FetchError> {
-        match self.read(Extent::of(chunks)).await {
-            Err(FetchError::Damaged { chunks: damaged }) => {
-                // Collection moves frames: what was looked up a while ago may be somewhere else by now.
-                let now = match self.database.locate_chunks(&chunks.iter().map(|chunk| chunk.id).collect()).await {
-                    Ok(now) if now != chunks => now,
-                    _ => return Err(FetchError::Damaged { chunks: damaged }),
-                };
-                let mut frames = bytes::BytesMut::new();
-                for extent in extents(&now) {
-                    frames.extend_from_slice(&self.read(extent).await?);
-                }
-                Ok(frames.freeze())
             }
-            read => read,
-        }
-    }
-
-    async fn read(&self, extent: Extent<'_>) -> Result<Bytes, FetchError> {
-        let bytes = match self.journal.storage().read(&pack::key(extent.pack), extent.range()).await {
-            Ok(bytes) => bytes,
-            Err(error) if is_damage(&error) => {
-                return Err(FetchError::Damaged { chunks: extent.chunks.iter().map(|c| c.id).collect() });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let damaged = |(chunk, frame): (ChunkLocation, Result<Bytes, _>)| frame.err().map(|_| chunk.id);
-        match extent.frames(&bytes).find_map(damaged) {
-            Some(chunk) => Err(FetchError::Damaged { chunks: vec![chunk] }),
-            None => Ok(bytes),
-        }
+        })
     }
 
     /// Acts on damage, once, and passes the error on.

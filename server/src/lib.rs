@@ -26,6 +26,7 @@ pub mod promote;
 pub mod quota;
 pub mod rebuild;
 pub mod run;
+pub mod storage_check;
 pub mod store;
 pub mod telemetry;
 pub mod usage;

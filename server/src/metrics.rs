@@ -71,6 +71,12 @@ pub const CLAIMS_FILED: &str = "flywheel_claims_filed_total";
 pub const CLAIMS_VERIFIED: &str = "flywheel_claims_verified_total";
 /// Times that builders were seen to disagree about an output, by cache.
 pub const DIVERGENCES: &str = "flywheel_divergences_total";
+/// Requests to the bucket, by operation and outcome.
+pub const S3_REQUESTS: &str = "flywheel_s3_requests_total";
+/// Seconds until an answer of the bucket began, by operation.
+pub const S3_REQUEST_DURATION: &str = "flywheel_s3_request_duration_seconds";
+/// Bytes sent to the bucket, again if a request was made again.
+pub const S3_SENT_BYTES: &str = "flywheel_s3_sent_bytes_total";
 
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
@@ -90,8 +96,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn build() -> Result<PrometheusHandle, BuildError> {
-    let builder =
-        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &SECONDS)?;
+    let mut builder = PrometheusBuilder::new();
+    for durations in [HTTP_REQUEST_DURATION, S3_REQUEST_DURATION] {
+        builder = builder.set_buckets_for_metric(Matcher::Full(durations.to_owned()), &SECONDS)?;
+    }
     let handle = builder.install_recorder()?;
     describe_counter!(HTTP_REQUESTS, "Requests, by method, path, status and cache");
     describe_histogram!(HTTP_REQUEST_DURATION, Unit::Seconds, "Seconds until an answer began, by path");
@@ -132,5 +140,12 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(CLAIMS_FILED, "Claims that were filed, by cache");
     describe_counter!(CLAIMS_VERIFIED, "Claims that were verified, by what became of them");
     describe_counter!(DIVERGENCES, "Times that builders were seen to disagree about an output, by cache");
+    describe_counter!(S3_REQUESTS, "Requests to the bucket, by operation and outcome");
+    describe_histogram!(
+        S3_REQUEST_DURATION,
+        Unit::Seconds,
+        "Seconds until an answer of the bucket began, by operation"
+    );
+    describe_counter!(S3_SENT_BYTES, Unit::Bytes, "Bytes sent to the bucket, again if a request was made again");
     Ok(handle)
 }

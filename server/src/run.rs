@@ -17,7 +17,7 @@ use crate::{
     collect::{Collector, Policy},
     config::{self, Config, DatabaseUrl},
     exchange::Exchange,
-    fetch::Fetch,
+    fetch::{Fetch, Frames},
     http::{self, Patience},
     ingest::{Ingest, Limits},
     inspect::{scrub::Scrub, stats::Taking},
@@ -30,7 +30,11 @@ use crate::{
     usage::Usage,
 };
 
+mod bucket;
+
 pub use crate::index::open_database;
+pub(crate) use bucket::ROOTS;
+pub use bucket::{Expires, check_storage};
 
 /// How often the use of paths is written down.
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);
@@ -80,7 +84,7 @@ pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut server = tokio::select! {
         started = Server::start(&config) => started?,
-        // It may be waiting for its database.
+        // It may be waiting for its database or its bucket.
         () = signals.next() => {
             tracing::info!("stopped before it had started");
             return Ok(());
@@ -121,21 +125,23 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         config.validate()?;
         allow_many_files();
-        let storage = open_storage(config).await?;
+        // First, since opening a bucket counts requests.
+        let metrics = metrics::install().context("metrics cannot be gathered")?;
+        let storage = bucket::open_patiently(config).await?;
+        let frames = Frames::new(Arc::clone(&storage));
         let database = open_database(config).await?;
         let tokens = TokenKeys::open(&config.jwt, &config.flywheel.tokens).context("the token secret cannot be had")?;
-        let metrics = metrics::install().context("metrics cannot be gathered")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
         let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
         journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
-        let ingest = ingest(config, &journal, &database, &tracker);
+        let ingest = ingest_reading_by(frames.clone(), config, &journal, &database, &tracker);
         let collector = Collector::new(Arc::clone(&database), Arc::clone(&journal), Policy::of(config))
             .with_roots(Arc::new(PromotedRoots(Arc::clone(&database))));
         let app = App::new(Parts {
             collector,
             quotas: Quotas::default(),
-            fetch: Fetch::new(Arc::clone(&journal), Arc::clone(&database)),
+            fetch: Fetch::reading_by(frames, Arc::clone(&journal), Arc::clone(&database)),
             database,
             caches: http::kept_caches(),
             standings: http::kept_standings(),
@@ -259,14 +265,29 @@ pub async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
             };
             Ok(Arc::new(storage.with_context(|| format!("cannot store in {}", path.display()))?))
         }
-        config::Storage::S3(_) => anyhow::bail!("this build stores in folders only: set storage.type = \"local\""),
+        config::Storage::S3(s3) => {
+            let bucket = bucket::open(s3, &config.flywheel.s3).await;
+            bucket.check_access().await.with_context(|| format!("cannot store in the bucket {}", s3.bucket))?;
+            Ok(Arc::new(bucket))
+        }
     }
 }
 
 /// The write path into the journal's storage. Its committer ends when it is dropped; `tracker` waits for that.
 #[must_use]
 pub fn ingest(config: &Config, journal: &Arc<Journal>, database: &Arc<dyn Database>, tracker: &TaskTracker) -> Ingest {
-    let store = ChunkStore::new(Arc::clone(journal), Arc::clone(database), config.compression.level, tracker);
+    ingest_reading_by(Frames::new(Arc::clone(journal.storage())), config, journal, database, tracker)
+}
+
+fn ingest_reading_by(
+    frames: Frames,
+    config: &Config,
+    journal: &Arc<Journal>,
+    database: &Arc<dyn Database>,
+    tracker: &TaskTracker,
+) -> Ingest {
+    let level = config.compression.level;
+    let store = ChunkStore::reading_by(frames, Arc::clone(journal), Arc::clone(database), level, tracker);
     Ingest::new(
         store,
         Arc::clone(database),

@@ -26,7 +26,7 @@ pub use digest::{File, FileDigest};
 pub use frame::{Compressor, Frame, FrameError, decompress, decompress_frame};
 pub use lane::Lane;
 
-use crate::journal::Journal;
+use crate::{fetch::Frames, journal::Journal};
 use committer::CommitRequest;
 use ticket::InFlight;
 
@@ -88,6 +88,7 @@ impl From<CommitError> for StoreError {
 /// Stores chunks in packs and makes them known to the index.
 #[derive(Debug)]
 pub struct ChunkStore {
+    frames: Frames,
     journal: Arc<Journal>,
     database: Arc<dyn Database>,
     compressor: Arc<Compressor>,
@@ -103,9 +104,23 @@ impl ChunkStore {
     /// dropped; `tracker` waits for that.
     #[must_use]
     pub fn new(journal: Arc<Journal>, database: Arc<dyn Database>, level: i32, tracker: &TaskTracker) -> Arc<Self> {
+        let frames = Frames::new(Arc::clone(journal.storage()));
+        Self::reading_by(frames, journal, database, level, tracker)
+    }
+
+    /// The same; stored frames are read by way of `frames`.
+    #[must_use]
+    pub fn reading_by(
+        frames: Frames,
+        journal: Arc<Journal>,
+        database: Arc<dyn Database>,
+        level: i32,
+        tracker: &TaskTracker,
+    ) -> Arc<Self> {
         let commits = committer::spawn(Arc::clone(&journal), Arc::clone(&database), tracker);
         let compressor = Arc::new(Compressor::new(level));
         Arc::new(Self {
+            frames,
             journal,
             database,
             compressor,
@@ -163,20 +178,10 @@ impl ChunkStore {
     /// # Errors
     /// If the storage is away. A pack that is gone or cut off is damage, not an error.
     pub async fn read_frames(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<bytes::Bytes>>, StoreError> {
-        let mut frames = Vec::with_capacity(chunks.len());
-        for extent in crate::fetch::extents(chunks) {
-            match self.journal.storage().read(&crate::pack::key(extent.pack), extent.range()).await {
-                Ok(bytes) => frames.extend(extent.frames(&bytes).map(|(_, frame)| frame.ok())),
-                Err(error) if crate::fetch::is_damage(&error) && extent.chunks.len() == 1 => {
-                    frames.push(self.read_moved(&extent.chunks[0]).await?);
-                }
-                Err(error) if crate::fetch::is_damage(&error) => {
-                    // A pack that was cut off may still have the frames before the cut.
-                    for chunk in extent.chunks {
-                        frames.extend(Box::pin(self.read_frames(std::slice::from_ref(chunk))).await?);
-                    }
-                }
-                Err(error) => return Err(error.into()),
+        let mut frames = self.frames.read(chunks).await?;
+        for (chunk, frame) in chunks.iter().zip(&mut frames) {
+            if frame.is_none() {
+                *frame = self.read_moved(chunk).await?;
             }
         }
         Ok(frames)

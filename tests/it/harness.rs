@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod backing;
 pub(crate) mod cutting_proxy;
 mod half_push;
 mod http;
@@ -22,6 +23,7 @@ mod pull;
 mod seed;
 mod server;
 
+pub(crate) use backing::Backing;
 pub(crate) use half_push::HalfPush;
 pub(crate) use http::{Answer, Http, answer, try_answer};
 pub(crate) use nar::{Node, TestPath};

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod harness;
 mod import;
+mod in_bucket;
 mod inspect;
 mod layers;
 mod memory;

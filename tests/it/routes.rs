@@ -6,7 +6,7 @@ mod attic;
 mod auth;
 mod ops;
 mod put;
-mod said;
+pub(crate) mod said;
 mod substituter;
 mod urls;
 mod world;

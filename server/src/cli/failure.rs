@@ -6,6 +6,7 @@ use crate::{
     auth::{KeysError, MintError, MintingError},
     config::{ConfigError, Unsupported},
     journal::JournalError,
+    run,
 };
 
 /// How the program ended.
@@ -161,6 +162,10 @@ impl From<anyhow::Error> for Failure {
                 Some(unsupported.hint())
             } else if let Some(keys) = cause.downcast_ref::<KeysError>() {
                 Some(keys_hint(keys))
+            } else if let Some(s3) = cause.downcast_ref::<s3::S3Error>() {
+                Some(s3.hint())
+            } else if let Some(expiry) = cause.downcast_ref::<run::Expires>() {
+                Some(expiry.hint())
             } else if let Some(storage::OpenError::InUse(_)) = cause.downcast_ref() {
                 Some("a folder has one server: stop the other one, or configure another folder")
             } else {

@@ -67,12 +67,9 @@ pub enum ConfigError {
 /// A part of a configuration that this build cannot run with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// The storage is S3.
-    #[error("storage.type is s3 (bucket {bucket}), and this build stores in folders only")]
-    S3 {
-        /// Which bucket.
-        bucket: String,
-    },
+    /// The bucket cannot be used as it is described.
+    #[error(transparent)]
+    S3(#[from] super::S3Problem),
 }
 
 impl Unsupported {
@@ -80,7 +77,7 @@ impl Unsupported {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::S3 { .. } => "use storage.type = \"local\" with storage.path = \"/var/lib/flywheel-cache/storage\"",
+            Self::S3(problem) => problem.hint(),
         }
     }
 }

@@ -6,7 +6,7 @@ use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Promotion, Signing, Tokens,
+    Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Promotion, S3Tuning, Signing, Tokens,
 };
 
 /// `[flywheel]`
@@ -48,6 +48,8 @@ pub struct Flywheel {
     pub collection: Collection,
     /// `[flywheel.promotion]`
     pub promotion: Promotion,
+    /// `[flywheel.s3]`
+    pub s3: S3Tuning,
 }
 
 /// How the log is written.
@@ -81,6 +83,7 @@ pub(super) struct FlywheelFile {
     exchange: Exchange,
     collection: Collection,
     promotion: Promotion,
+    s3: S3Tuning,
 }
 
 impl Default for FlywheelFile {
@@ -101,6 +104,7 @@ impl Default for FlywheelFile {
             exchange: Exchange::default(),
             collection: Collection::default(),
             promotion: Promotion::default(),
+            s3: S3Tuning::default(),
         }
     }
 }
@@ -128,6 +132,7 @@ impl FlywheelFile {
             exchange: self.exchange,
             collection: self.collection,
             promotion: self.promotion,
+            s3: self.s3,
         }
     }
 }

@@ -243,7 +243,10 @@ fn a_whole_file_may_be_in_the_environment() {
 #[test]
 fn what_this_build_cannot_run_is_told_before_it_starts() {
     let config = load(DEPLOYED, &[]).unwrap().config;
-    assert_eq!(config.validate(), Err(Unsupported::S3 { bucket: "attic".to_owned() }));
+    assert_eq!(config.validate(), Ok(()));
+    let text = format!("{DEPLOYED}\n[flywheel.s3]\nprefix = \"chunks/x\"");
+    let config = load(&text, &[]).unwrap().config;
+    assert!(matches!(config.validate(), Err(Unsupported::S3(S3Problem::Prefix { .. }))));
 }
 
 #[test]

@@ -5,11 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use database::{ChunkLocation, PackName};
 
-use crate::store::FrameError;
+use storage::EXTENT_BYTES;
 
-/// Adjacent frames are read together up to this many bytes: large enough that a read costs little per byte, small enough that many
-/// readers fit in memory.
-const READ_BYTES: u64 = 512 << 10;
+use crate::store::FrameError;
 
 /// Frames that lie side by side in one pack.
 #[derive(Debug, Clone, Copy)]
@@ -46,14 +44,24 @@ impl<'a> Extent<'a> {
     /// The same, and checks each frame against its checksum.
     pub fn frames(self, bytes: &Bytes) -> impl Iterator<Item = (ChunkLocation, Result<Bytes, FrameError>)> + use<'a> {
         self.split(bytes).map(|(chunk, frame)| {
-            let whole = crc32c::crc32c(&frame) == chunk.check;
+            let whole = is_whole(&chunk, &frame);
             (chunk, if whole { Ok(frame) } else { Err(FrameError::Checksum) })
         })
     }
 }
 
-/// Joins neighbours: as few reads as the limit on one read allows.
+/// Whether these are the bytes that were stored.
+pub(super) fn is_whole(chunk: &ChunkLocation, frame: &[u8]) -> bool {
+    frame.len() == chunk.stored_size as usize && crc32c::crc32c(frame) == chunk.check
+}
+
+/// Joins neighbours: as few reads as the limit on one that is held in memory allows.
 pub fn extents(chunks: &[ChunkLocation]) -> impl Iterator<Item = Extent<'_>> {
+    extents_of(chunks, EXTENT_BYTES)
+}
+
+/// Joins neighbours into extents of at most so many bytes, or of one frame.
+pub(super) fn extents_of(chunks: &[ChunkLocation], limit: u64) -> impl Iterator<Item = Extent<'_>> {
     let mut rest = chunks;
     std::iter::from_fn(move || {
         let first = rest.first()?;
@@ -61,7 +69,7 @@ pub fn extents(chunks: &[ChunkLocation]) -> impl Iterator<Item = Extent<'_>> {
         let mut length = 1;
         for next in &rest[1..] {
             let total = end + u64::from(next.stored_size) - first.offset;
-            if next.pack != first.pack || next.offset != end || total > READ_BYTES {
+            if next.pack != first.pack || next.offset != end || total > limit {
                 break;
             }
             end += u64::from(next.stored_size);
@@ -85,17 +93,17 @@ mod tests {
 
     #[test]
     fn neighbours_are_read_together() {
-        let limit = u32::try_from(READ_BYTES).unwrap();
+        let limit = u32::try_from(EXTENT_BYTES).unwrap();
         let chunks = [
             chunk(1, 8, 10),
             chunk(1, 18, 5),
             chunk(1, 24, 1),
             chunk(2, 25, 9),
             chunk(2, 34, limit),
-            chunk(2, 34 + READ_BYTES, 1),
+            chunk(2, 34 + EXTENT_BYTES, 1),
         ];
         let ranges: Vec<_> = extents(&chunks).map(|e| (e.pack.0[0], e.range(), e.chunks.len())).collect();
-        let long = 34..34 + READ_BYTES;
+        let long = 34..34 + EXTENT_BYTES;
         let last = long.end..long.end + 1;
         assert_eq!(ranges, [(1, 8..23, 2), (1, 24..25, 1), (2, 25..34, 1), (2, long, 1), (2, last, 1)]);
         assert_eq!(extents(&[]).count(), 0);

@@ -13,6 +13,7 @@ pub async fn all<S: Storage, F: Future<Output = S>>(make: impl Fn() -> F) {
     put_and_read(&make().await).await;
     absent_objects(&make().await).await;
     ranges(&make().await).await;
+    streams(&make().await).await;
     replacing(&make().await).await;
     deleting(&make().await).await;
     writing_in_pieces(&make().await).await;
@@ -70,6 +71,34 @@ pub async fn ranges(storage: &dyn Storage) {
         let error = storage.read(&k, range.clone()).await.expect_err("too long a range");
         let Error::Truncated { wanted, got, .. } = error else { panic!("{range:?}: {error:?}") };
         assert_eq!((wanted, got), (range.end - range.start, left), "{range:?}");
+    }
+}
+
+/// A stream's pieces make up the range, and what a read would refuse it refuses.
+pub async fn streams(storage: &dyn Storage) {
+    storage.ping().await.expect("ping");
+    let k = key("s/t");
+    let body: Bytes = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    storage.put(&k, body.clone()).await.expect("put");
+    for range in [0..1_200_000, 1..1_199_999, 700_001..700_002, 5..5] {
+        let pieces = storage.stream(&k, range.clone()).await.expect("a stream");
+        let pieces: Vec<Bytes> = pieces.try_collect().await.expect("its pieces");
+        let (start, end) = (usize::try_from(range.start).expect("small"), usize::try_from(range.end).expect("small"));
+        assert!(pieces.concat() == body[start..end], "{range:?}");
+    }
+    let end = body.len() as u64;
+    for range in [0..end + 1, end..end + 1, end + 7..end + 9] {
+        let error = failure(storage, &k, range.clone()).await;
+        assert!(matches!(error, Error::Truncated { .. }), "{range:?}: {error:?}");
+    }
+    let error = failure(storage, &key("s/u"), 0..1).await;
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+}
+
+async fn failure(storage: &dyn Storage, key: &Key, range: std::ops::Range<u64>) -> Error {
+    match storage.stream(key, range).await {
+        Ok(pieces) => pieces.try_collect::<Vec<_>>().await.expect_err("too much was asked for"),
+        Err(error) => error,
     }
 }
 

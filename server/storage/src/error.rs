@@ -7,6 +7,9 @@ use crate::Key;
 /// The result of asking a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The reason behind an error, as the store's medium has it.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a store could not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,13 +37,13 @@ pub enum Error {
     },
     /// The store is full.
     #[error("the storage has no space left")]
-    NoSpace(#[source] io::Error),
+    NoSpace(#[source] Cause),
     /// The store may not be read or written by this process.
     #[error("the storage denies access")]
-    Denied(#[source] io::Error),
+    Denied(#[source] Cause),
     /// The store is away or fails: the same call may succeed later.
     #[error("the storage is not available")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Cause),
 }
 
 impl Error {
@@ -56,8 +59,8 @@ impl Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(error),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied(error),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(Box::new(error)),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied(Box::new(error)),
             _ => Self::Unavailable(Box::new(error)),
         }
     }

@@ -61,7 +61,7 @@ async fn disturbed<T>(
             work(Distortion::None).await?;
             Err(injected())
         }
-        Some(Fault::Full) => Err(Error::NoSpace(io::ErrorKind::StorageFull.into())),
+        Some(Fault::Full) => Err(Error::from(io::Error::from(io::ErrorKind::StorageFull))),
         Some(Fault::Delay(duration)) => {
             tokio::time::sleep(duration).await;
             work(Distortion::None).await
@@ -121,8 +121,16 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         disturbed(&self.plan, Operation::Read, read).await
     }
 
+    fn extent_size(&self) -> u64 {
+        self.inner.extent_size()
+    }
+
     async fn size(&self, key: &Key) -> Result<Option<u64>> {
         disturbed(&self.plan, Operation::Size, async |_| self.inner.size(key).await).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        disturbed(&self.plan, Operation::Ping, async |_| self.inner.ping().await).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

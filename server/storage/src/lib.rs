@@ -14,13 +14,17 @@ use std::{fmt::Debug, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream, stream::BoxStream};
 
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use faulty::{Fault, FaultPlan, FaultyStorage, Operation};
 pub use key::{Key, KeyError};
 pub use local::{LocalStorage, OpenError};
 pub use memory::MemoryStorage;
+
+/// What a store reads at once if a request costs it next to nothing: large enough that a read costs little per byte, small enough
+/// that many readers fit in memory.
+pub const EXTENT_BYTES: u64 = 512 << 10;
 
 /// Bytes under keys. Writes are atomic: a reader sees all of an object or none of it.
 ///
@@ -38,6 +42,23 @@ pub trait Storage: Send + Sync + Debug {
     ///
     /// The answer is held in memory whole: callers read in bounded pieces.
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes>;
+
+    /// Reads the bytes of `range` piece by piece. Errors that are known at once, such as [`Error::NotFound`], come at once.
+    ///
+    /// The pieces make up the range exactly, or the last one is an error. Not more than a bounded part of them is held in memory
+    /// if the range is not longer than [`Storage::extent_size`].
+    async fn stream(&self, key: &Key, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let bytes = self.read(key, range).await?;
+        Ok(stream::once(async { Ok(bytes) }).boxed())
+    }
+
+    /// The most adjacent bytes that are to be asked for at once: where each request costs time, many.
+    fn extent_size(&self) -> u64 {
+        EXTENT_BYTES
+    }
+
+    /// Answers if the store does, quickly.
+    async fn ping(&self) -> Result<()>;
 
     /// The length of an object, if there is one.
     async fn size(&self, key: &Key) -> Result<Option<u64>>;
@@ -73,6 +94,18 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
         (**self).read(key, range).await
+    }
+
+    async fn stream(&self, key: &Key, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        (**self).stream(key, range).await
+    }
+
+    fn extent_size(&self) -> u64 {
+        (**self).extent_size()
+    }
+
+    async fn ping(&self) -> Result<()> {
+        (**self).ping().await
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>> {

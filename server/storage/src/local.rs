@@ -305,6 +305,10 @@ impl Storage for LocalStorage {
         .await
     }
 
+    async fn ping(&self) -> Result<()> {
+        self.blocking(Inner::is_there).await
+    }
+
     async fn size(&self, key: &Key) -> Result<Option<u64>> {
         let key = key.clone();
         self.blocking(move |inner| inner.size(&key)).await

@@ -54,6 +54,10 @@ impl Storage for MemoryStorage {
         }
     }
 
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn size(&self, key: &Key) -> Result<Option<u64>> {
         Ok(self.objects().get(key).map(|body| body.len() as u64))
     }

@@ -3,12 +3,13 @@
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use formats::{NarHash, NarInfo, StoreDir};
 use reqwest::Method;
 use serde_json::json;
+use storage::{Key, Storage};
 
 use crate::harness::{Node, Seed, Server, TestPath, decompress, try_answer};
 
@@ -24,7 +25,15 @@ enum Damage {
 }
 
 impl Damage {
-    fn strike(self, pack: &Path) {
+    /// Does it to an object: to its file if it has one, else by putting another one in its place.
+    async fn strike(self, server: &Server, pack: &Key) {
+        match server.backing().files(&server.data_dir()) {
+            Some(objects) => self.strike_file(&objects.join(pack.as_str())),
+            None => self.strike_object(&server.backing().storage().await.expect("a bucket"), pack).await,
+        }
+    }
+
+    fn strike_file(self, pack: &Path) {
         let file = File::options().read(true).write(true).open(pack).unwrap();
         let middle = file.metadata().unwrap().len() / 2;
         match self {
@@ -37,21 +46,24 @@ impl Damage {
             Self::Delete => fs::remove_file(pack).unwrap(),
         }
     }
+
+    async fn strike_object(self, storage: &dyn Storage, pack: &Key) {
+        let size = storage.size(pack).await.unwrap().expect("the pack");
+        let mut bytes = storage.read(pack, 0..size).await.unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        match self {
+            Self::Flip => bytes[middle] ^= 0x10,
+            Self::Truncate => bytes.truncate(middle),
+            Self::Delete => return storage.delete(pack).await.unwrap(),
+        }
+        storage.put(pack, bytes.into()).await.unwrap();
+    }
 }
 
 /// The largest pack.
-fn largest_pack(server: &Server) -> PathBuf {
-    fn collect(folder: &Path, into: &mut Vec<(u64, PathBuf)>) {
-        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            match entry.metadata().unwrap() {
-                about if about.is_dir() => collect(&entry.path(), into),
-                about => into.push((about.len(), entry.path())),
-            }
-        }
-    }
-    let mut packs = Vec::new();
-    collect(&server.data_dir().join("store/objects/packs"), &mut packs);
-    packs.into_iter().max().expect("there are packs").1
+fn largest_pack(server: &Server) -> Key {
+    let packs = server.objects().into_iter().filter(|(key, _)| key.as_str().starts_with("packs/"));
+    packs.max_by_key(|(_, size)| *size).expect("there are packs").0
 }
 
 /// GETs the NAR that the cache's narinfo names. Whatever comes with a 200 and to its end must be right.
@@ -91,7 +103,7 @@ async fn strikes_and_heals(damage: Damage, path: &TestPath, other: &TestPath) {
     admin.upload("main", &untouched).await.expect(200);
     read(&server, path).await.unwrap();
 
-    damage.strike(&pack);
+    damage.strike(&server, &pack).await;
     if let Damage::Delete = damage {
         // As long as the server has the file open, it is not gone.
         server.restart();

@@ -12,7 +12,7 @@ use formats::{Compression, PublicKey};
 use reqwest::Method;
 use tokio::task::JoinSet;
 
-use crate::harness::{Http, Node, Pulled, Seed, Server, TestPath, compress, try_answer};
+use crate::harness::{Backing, Http, Node, Pulled, Seed, Server, TestPath, compress, try_answer};
 
 const PATHS: usize = 50;
 const WORKERS: usize = 4;
@@ -164,8 +164,11 @@ async fn kills_at_random_moments_lose_nothing() {
         let known = acknowledged.lock().unwrap().clone();
         let whole = check(&http, &pushes, &known, &key).await;
         eprintln!("kill {kills}: {} paths acknowledged, {whole} there", known.len());
-        let left = fs::read_dir(server.data_dir().join("store/tmp")).unwrap().count();
-        assert_eq!(left, 0, "half-written files are left");
+        // A bucket keeps the parts of an upload that nobody ends until a rule of its own takes them away.
+        if let Backing::Folder = server.backing() {
+            let left = fs::read_dir(server.data_dir().join("store/tmp")).unwrap().count();
+            assert_eq!(left, 0, "half-written files are left");
+        }
     }
 
     // Nothing is stuck: pushing everything again goes through.

@@ -57,6 +57,13 @@ impl Seed {
     }
 }
 
+/// A number that no other server of this or another run has.
+pub(super) fn fresh() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    u64::from(std::process::id()) << 48 ^ u64::from(clock_nanos()) << 16 ^ next
+}
+
 #[expect(clippy::disallowed_methods, reason = "a seed that nobody chose, printed for who wants to choose it again")]
 fn clock_nanos() -> u32 {
     let now = std::time::SystemTime::now();

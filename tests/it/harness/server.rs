@@ -1,6 +1,7 @@
 //! The server as a process.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -11,9 +12,10 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use storage::Key;
 use tempfile::TempDir;
 
-use super::Http;
+use super::{Backing, Http};
 
 /// How long the server may take to start or to stop when it is told to, which is far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +26,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_server-under-test");
 pub(crate) struct Builder {
     config: Option<String>,
     database: Option<Arc<scratch::Database>>,
+    in_bucket: bool,
 }
 
 impl Builder {
@@ -38,6 +41,13 @@ impl Builder {
     #[must_use]
     pub(crate) fn database(mut self, database: Arc<scratch::Database>) -> Self {
         self.database = Some(database);
+        self
+    }
+
+    /// Has it keep its packs in a bucket of its own, whatever the environment asks for.
+    #[must_use]
+    pub(crate) fn in_bucket(mut self) -> Self {
+        self.in_bucket = true;
         self
     }
 
@@ -56,10 +66,15 @@ impl Builder {
             self.database = Some(Arc::new(scratch::Database::new()));
         }
         let folder = tempfile::Builder::new().prefix("flywheel-it-").tempdir_in("/tmp").unwrap();
+        let data_dir = folder.path().join("data");
+        let backing = if self.in_bucket { Backing::own(&data_dir) } else { Backing::asked(&data_dir) };
+        if let Some(bucket) = backing.config() {
+            self.config = Some(format!("{}\n{bucket}", self.config.unwrap_or_default()));
+        }
         if let Some(config) = &self.config {
             fs::write(folder.path().join("server.toml"), config).unwrap();
         }
-        Server { folder, address: None, child: None, builder: self }
+        Server { folder, address: None, child: None, builder: self, backing }
     }
 }
 
@@ -70,6 +85,7 @@ pub(crate) struct Server {
     address: Option<SocketAddr>,
     child: Option<Child>,
     builder: Builder,
+    backing: Backing,
 }
 
 impl Server {
@@ -149,17 +165,27 @@ impl Server {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// How many bytes lie in the storage, files added up.
+    /// How many bytes lie in the storage, objects added up.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        fn below(folder: &Path) -> u64 {
-            let entries = fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
-            let size = |entry: fs::DirEntry| match entry.metadata().unwrap() {
-                about if about.is_dir() => below(&entry.path()),
-                about => about.len(),
-            };
-            entries.map(size).sum()
+        self.objects().values().sum()
+    }
+
+    /// Every object in the storage, with its length.
+    pub(crate) fn objects(&self) -> BTreeMap<Key, u64> {
+        self.backing.objects(&self.data_dir())
+    }
+
+    /// The service that its bucket is at; it was built with [`Builder::in_bucket`].
+    pub(crate) fn service(&self) -> &bucket::Service {
+        match &self.backing {
+            Backing::Own(service) => service,
+            other => panic!("the server has no service of its own: {other:?}"),
         }
-        below(&self.data_dir().join("store"))
+    }
+
+    /// Where it keeps its packs.
+    pub(crate) fn backing(&self) -> &Backing {
+        &self.backing
     }
 
     /// The most memory that the running process ever had, in bytes.
@@ -223,9 +249,29 @@ impl Server {
         self.folder.path().join("log")
     }
 
+    /// Starts it and waits until its log says this.
+    pub(crate) fn start_until(&mut self, said: &str) {
+        let logged = self.log().len();
+        self.spawn();
+        patiently(said, || {
+            let log = self.log();
+            assert!(self.is_running(), "the server did not start:\n{}", &log[logged..]);
+            log[logged..].contains(said).then_some(())
+        });
+    }
+
+    /// Waits until a server that is starting has started.
+    pub(crate) fn wait_until_started(&mut self) {
+        self.wait_started(0);
+    }
+
     fn start(&mut self) {
         let logged = self.log().len();
         self.spawn();
+        self.wait_started(logged);
+    }
+
+    fn wait_started(&mut self, logged: usize) {
         // The log says on which port it listens, and says it no earlier than it does.
         let address = patiently("the server to start", || {
             let log = self.log();

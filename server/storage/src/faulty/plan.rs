@@ -19,6 +19,8 @@ pub enum Operation {
     Read,
     /// [`crate::Storage::size`]
     Size,
+    /// [`crate::Storage::ping`]
+    Ping,
     /// [`crate::Storage::delete`]
     Delete,
     /// [`crate::Storage::list`]

@@ -1,0 +1,203 @@
+//! Frames as they are stored, each checked before anybody sees it.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use database::ChunkLocation;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
+use storage::{EXTENT_BYTES, Storage};
+
+use super::{
+    Extent, FetchError,
+    ahead::{Ahead, Part},
+    extent::{extents_of, is_whole},
+    is_damage,
+};
+use crate::pack;
+
+/// How many extents are read at a time where all of them are wanted at once.
+const AT_ONCE: usize = 8;
+
+/// How often a frame is read again whose checksum is wrong.
+const REREADS: usize = 2;
+
+/// Reads frames.
+///
+/// A frame whose checksum is wrong is read again before it counts as damaged: what was wrong may have been the line.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    storage: Arc<dyn Storage>,
+}
+
+/// Adjacent frames, each of them checked, and their bytes.
+type Checked = Result<(Vec<ChunkLocation>, Bytes), FetchError>;
+
+impl Frames {
+    /// Reads from `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage }
+    }
+
+    /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
+    pub fn stream(&self, chunks: &[ChunkLocation]) -> impl Stream<Item = Checked> + Send + 'static + use<> {
+        let extents: Vec<Vec<ChunkLocation>> =
+            extents_of(chunks, self.storage.extent_size()).map(|extent| extent.chunks.to_vec()).collect();
+        let this = self.clone();
+        Ahead::new(extents.into_iter().map(move |chunks| {
+            let range = Extent::of(&chunks).range();
+            let this = this.clone();
+            Part {
+                weight: (range.end - range.start).min(EXTENT_BYTES),
+                open: async move { this.open(chunks).await }.boxed(),
+            }
+        }))
+    }
+
+    /// The frames of `chunks`, in order; `None` for one that is damaged. All of them are held in memory.
+    ///
+    /// # Errors
+    /// If the storage is away. A pack that is gone or cut off is damage, not an error.
+    pub async fn read(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<Bytes>>, storage::Error> {
+        let extents: Vec<Vec<ChunkLocation>> =
+            extents_of(chunks, EXTENT_BYTES).map(|extent| extent.chunks.to_vec()).collect();
+        let read = stream::iter(extents).map(|chunks| async move { self.read_extent(&chunks).await });
+        read.buffered(AT_ONCE).try_concat().await
+    }
+
+    async fn read_extent(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<Bytes>>, storage::Error> {
+        let extent = Extent::of(chunks);
+        match self.storage.read(&pack::key(extent.pack), extent.range()).await {
+            Ok(bytes) => {
+                let mut frames = Vec::with_capacity(chunks.len());
+                for (chunk, frame) in extent.frames(&bytes) {
+                    frames.push(match frame {
+                        Ok(frame) => Some(frame),
+                        Err(_) => self.read_again(&chunk).await?,
+                    });
+                }
+                Ok(frames)
+            }
+            Err(error) if is_damage(&error) && chunks.len() == 1 => Ok(vec![None]),
+            Err(error) if is_damage(&error) => {
+                // A pack that was cut off may still have the frames before the cut.
+                let mut frames = Vec::with_capacity(chunks.len());
+                for chunk in chunks {
+                    frames.extend(Box::pin(self.read_extent(std::slice::from_ref(chunk))).await?);
+                }
+                Ok(frames)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a frame by itself, after its checksum was wrong.
+    async fn read_again(&self, chunk: &ChunkLocation) -> Result<Option<Bytes>, storage::Error> {
+        let range = chunk.offset..chunk.offset + u64::from(chunk.stored_size);
+        for _ in 0..REREADS {
+            match self.storage.read(&pack::key(chunk.pack), range.clone()).await {
+                Ok(frame) if is_whole(chunk, &frame) => {
+                    tracing::warn!(pack = %chunk.pack, offset = chunk.offset, "a frame was read wrong, and then right");
+                    return Ok(Some(frame));
+                }
+                Ok(_) => {}
+                Err(error) if is_damage(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins to read the frames of an extent.
+    async fn open(self, chunks: Vec<ChunkLocation>) -> Result<BoxStream<'static, Checked>, FetchError> {
+        let extent = Extent::of(&chunks);
+        let range = extent.range();
+        let start = range.start;
+        if range.end - start <= EXTENT_BYTES {
+            return self.open_short(chunks).await;
+        }
+        let pieces = match self.storage.stream(&pack::key(extent.pack), range).await {
+            Ok(pieces) => pieces,
+            Err(error) => return Err(damage_to(&chunks, start, error)),
+        };
+        let state = Pieces { frames: self, pieces, waiting: BytesMut::new(), chunks: chunks.into(), start };
+        Ok(stream::try_unfold(state, |mut state| async move {
+            let next = state.next().await?;
+            Ok(next.map(|next| (next, state)))
+        })
+        .boxed())
+    }
+
+    /// Reads an extent that is held in memory whole.
+    async fn open_short(self, chunks: Vec<ChunkLocation>) -> Result<BoxStream<'static, Checked>, FetchError> {
+        let extent = Extent::of(&chunks);
+        let bytes = match self.storage.read(&pack::key(extent.pack), extent.range()).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(damage_to(&chunks, extent.range().start, error)),
+        };
+        if extent.frames(&bytes).all(|(_, frame)| frame.is_ok()) {
+            return Ok(stream::once(async { Ok((chunks, bytes)) }).boxed());
+        }
+        let mut frames: Vec<Checked> = Vec::with_capacity(chunks.len());
+        for (chunk, frame) in extent.frames(&bytes) {
+            frames.push(match frame {
+                Ok(frame) => Ok((vec![chunk], frame)),
+                Err(_) => match self.read_again(&chunk).await? {
+                    Some(frame) => Ok((vec![chunk], frame)),
+                    None => Err(FetchError::Damaged { chunks: vec![chunk.id] }),
+                },
+            });
+        }
+        Ok(stream::iter(frames).boxed())
+    }
+}
+
+/// An extent of which pieces come, of any length.
+struct Pieces {
+    frames: Frames,
+    pieces: BoxStream<'static, storage::Result<Bytes>>,
+    /// What came of the next frames.
+    waiting: BytesMut,
+    /// What is still to come.
+    chunks: std::collections::VecDeque<ChunkLocation>,
+    /// Where the extent begins in its pack.
+    start: u64,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<(Vec<ChunkLocation>, Bytes)>, FetchError> {
+        let Some(chunk) = self.chunks.front().copied() else { return Ok(None) };
+        let wanted = chunk.stored_size as usize;
+        self.waiting.reserve(wanted.saturating_sub(self.waiting.len()));
+        while self.waiting.len() < wanted {
+            match self.pieces.try_next().await {
+                Ok(Some(piece)) => self.waiting.extend_from_slice(&piece),
+                Ok(None) => return Err(FetchError::Damaged { chunks: vec![chunk.id] }),
+                Err(error) => return Err(damage_to(self.chunks.make_contiguous(), self.start, error)),
+            }
+        }
+        self.chunks.pop_front();
+        let frame = self.waiting.split_to(wanted).freeze();
+        if is_whole(&chunk, &frame) {
+            return Ok(Some((vec![chunk], frame)));
+        }
+        match self.frames.read_again(&chunk).await? {
+            Some(frame) => Ok(Some((vec![chunk], frame))),
+            None => Err(FetchError::Damaged { chunks: vec![chunk.id] }),
+        }
+    }
+}
+
+/// What the failure of a read that began at `start` says of its chunks.
+fn damage_to(chunks: &[ChunkLocation], start: u64, error: storage::Error) -> FetchError {
+    let is_gone = |chunk: &&ChunkLocation| match &error {
+        storage::Error::NotFound { .. } => true,
+        storage::Error::Truncated { got, .. } => chunk.offset + u64::from(chunk.stored_size) > start + got,
+        _ => false,
+    };
+    let gone: Vec<_> = chunks.iter().filter(is_gone).map(|chunk| chunk.id).collect();
+    if gone.is_empty() { error.into() } else { FetchError::Damaged { chunks: gone } }
+}
+
+#[cfg(test)]
+mod tests;
