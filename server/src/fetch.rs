@@ -7,8 +7,8 @@
 
 mod ahead;
 mod extent;
-mod scan;
 mod frames;
+mod scan;
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 

@@ -6,7 +6,8 @@ use protocol::CacheName;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Promotion, S3Tuning, Signing, Tokens,
+    Anonymous, Audit, ByteSize, Collection, Exchange, Inspection, Limits, Postgresql, Promotion, S3Tuning, Signing,
+    Tokens,
 };
 
 /// `[flywheel]`

@@ -40,7 +40,7 @@ impl World {
     /// Makes a cache, which is stored, too.
     pub(crate) async fn create_cache(&mut self, name: &str, is_public: bool) {
         create_cache(&self.admin, name, is_public).await;
-        self.stored = files(&self.server.data_dir());
+        self.stored = stored(&self.server);
     }
 
     /// Checks that the answer is a refusal with this status and code, that nothing of `path` is to be seen anywhere, that not a

@@ -76,6 +76,12 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > default-cache = "main"
     > log-format = "text"
     > narinfo-cache-size = "32 MiB"
+    > read-only = false
+    >
+    > [flywheel.inspection]
+    > scrub-rate = "0 B"
+    > scrub-interval = "7days"
+    > stats-interval = "6h"
     >
     > [flywheel.limits]
     > max-nar-size = "64 GiB"
@@ -88,6 +94,29 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > [flywheel.postgresql]
     > max-connections = 8
     > start-timeout = "5m"
+    >
+    > [flywheel.tokens]
+    > require-registered = false
+    > keep-ended = "30days"
+    >
+    > [flywheel.audit]
+    > keep = "11months 30days 3h 50m 24s"
+    > max-rows = 1000000
+    >
+    > [flywheel.collection]
+    > grace = "1h"
+    > upload-lease = "1day"
+    > max-size = "0 B"
+    > rewrite-below = 80
+    >
+    > [flywheel.s3]
+    > prefix = ""
+    > part-size = "32 MiB"
+    > upload-memory = "128 MiB"
+    > max-requests = 64
+    > timeout = "30s"
+    > attempts = 6
+    > allow-expiry = false
     "#);
     assert_eq!(lab.called("atticd", &["-f", &file, "--mode", "check-config"]), shown);
     assert!(!lab.path("server.db").exists() && !lab.path("storage").exists(), "nothing is made");
