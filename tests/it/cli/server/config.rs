@@ -100,7 +100,7 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > keep-ended = "30days"
     >
     > [flywheel.audit]
-    > keep = "11months 30days 3h 50m 24s"
+    > keep = "1year"
     > max-rows = 1000000
     >
     > [flywheel.collection]
