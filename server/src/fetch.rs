@@ -14,9 +14,10 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use database::{ChunkId, ChunkLocation, ChunkRuns, Database, NarFile};
-use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 
 pub use extent::{Extent, extents};
+use frames::Checked;
 pub use frames::Frames;
 
 use crate::{journal::Journal, store};
@@ -101,7 +102,7 @@ impl Fetch {
         let this = self.clone();
         let nar = nar.clone();
         let pieces = self
-            .extents(chunks)
+            .extents(&chunks)
             .or_else(move |error| {
                 let (this, nar) = (this.clone(), nar.clone());
                 async move { Err(this.report(Some(&nar), error).await) }
@@ -127,7 +128,7 @@ impl Fetch {
         let chunks = self.database.locate_chunks(manifest).await?;
         let (this, nar) = (self.clone(), nar.cloned());
         let pieces = self
-            .extents(chunks)
+            .extents(&chunks)
             .map_ok(|(chunks, bytes)| {
                 let frames: Vec<_> = Extent::of(&chunks).split(&bytes).collect();
                 stream::iter(frames.into_iter().map(Ok))
@@ -145,12 +146,9 @@ impl Fetch {
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
-    fn extents(
-        &self,
-        chunks: Vec<ChunkLocation>,
-    ) -> impl Stream<Item = Result<(Vec<ChunkLocation>, Bytes), FetchError>> + Send + 'static + use<> {
-        let frames = self.frames.stream(&chunks).boxed();
-        let state = (self.clone(), frames, VecDeque::from(chunks));
+    fn extents(&self, chunks: &[ChunkLocation]) -> BoxStream<'static, Checked> {
+        let frames = self.frames.stream(chunks).boxed();
+        let state = (self.clone(), frames, VecDeque::from(chunks.to_vec()));
         stream::try_unfold(state, |(this, mut frames, mut left)| async move {
             loop {
                 match frames.try_next().await {
@@ -174,6 +172,7 @@ impl Fetch {
                 }
             }
         })
+        .boxed()
     }
 
     /// Acts on damage, once, and passes the error on.

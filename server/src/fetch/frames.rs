@@ -30,7 +30,7 @@ pub struct Frames {
 }
 
 /// Adjacent frames, each of them checked, and their bytes.
-type Checked = Result<(Vec<ChunkLocation>, Bytes), FetchError>;
+pub(super) type Checked = Result<(Vec<ChunkLocation>, Bytes), FetchError>;
 
 impl Frames {
     /// Reads from `storage`.
