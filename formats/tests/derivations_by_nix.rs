@@ -1,4 +1,5 @@
 //! Derivations as Nix made them, and the output paths that Nix computed.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

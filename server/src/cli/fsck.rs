@@ -3,7 +3,7 @@
 use std::{io, num::NonZeroU8, sync::Arc, time::Duration};
 
 use clap::Args;
-use database::Database;
+use database::{Act, Database};
 use protocol::CacheName;
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
@@ -11,11 +11,12 @@ use url::Url;
 
 use super::{Context, ExitStatus, Failure, Output, block_on};
 use crate::{
+    audit::{self, Deed, Who},
     config::Config,
     index::open_database,
     ingest::Ingest,
     inspect::{
-        Depth, Report,
+        Depth, Marked, Report,
         fsck::{Options, Progress, fsck},
         repair::{Mended, Repair, Upstream},
     },
@@ -72,7 +73,8 @@ struct Repaired {
 pub(super) fn run(args: &FsckArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;
     config.validate()?;
-    let outcome = block_on(check(args, &config, output))??;
+    let who = Who::operator(&context.sources.environment);
+    let outcome = block_on(check(args, &config, &who, output))??;
     if args.json {
         serde_json::to_writer(&mut *output.data, &outcome).map_err(io::Error::from)?;
         writeln!(output.data)?;
@@ -99,7 +101,7 @@ fn write_mended(mended: &Mended, output: &mut Output<'_>) -> io::Result<()> {
     writeln!(output.data, "left: {nars_left} NARs in quarantine; {rows_dropped} rows that referred to nothing dropped")
 }
 
-async fn check(args: &FsckArgs, config: &Config, output: &mut Output<'_>) -> anyhow::Result<Outcome> {
+async fn check(args: &FsckArgs, config: &Config, who: &Who, output: &mut Output<'_>) -> anyhow::Result<Outcome> {
     let journal = open_journal_beside(config).await?;
     let database = open_database(config).await?;
     if let Some(name) = &args.cache {
@@ -112,9 +114,16 @@ async fn check(args: &FsckArgs, config: &Config, output: &mut Output<'_>) -> any
         readers: usize::from(args.jobs.get()),
     };
     let report = watched(&journal, &database, &options, output).await?;
+    let now = journal.clock().now();
+    if report.marked != Marked::default() {
+        let deed = Deed::done(Act::FsckMark).detail(serde_json::to_string(&report.marked)?);
+        audit::note(&*database, now, who, deed).await;
+    }
     let repair = if args.repair && !report.is_clean() {
         let upstreams = args.from.iter().cloned().map(Upstream::new).collect::<Result<_, _>>()?;
         let mended = repair(config, &journal, &database, upstreams, &report).await?;
+        let deed = Deed::done(Act::FsckRepair).detail(serde_json::to_string(&mended)?);
+        audit::note(&*database, now, who, deed).await;
         Some(Repaired { mended, after: watched(&journal, &database, &options, output).await? })
     } else {
         None

@@ -92,7 +92,7 @@ pub(super) fn block_on_all<T>(work: impl Future<Output = T>) -> io::Result<T> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
 }
 
-pub(super) fn run(args: ImportArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) fn run(args: &ImportArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;
     config.validate()?;
     let roots = if args.all { None } else { Some(roots(&args.paths)?) };

@@ -37,10 +37,10 @@ pub(super) struct ImportAtticArgs {
     common: Common,
 }
 
-pub(super) fn run(args: ImportAtticArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) fn run(args: &ImportAtticArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;
     config.validate()?;
-    let (database, storage) = places(&args)?;
+    let (database, storage) = places(args)?;
     let mut ticker = Ticker::new(&mut *output.notes);
     let reports = block_on_all(async {
         let attic = open(&database, &storage).await.map_err(ImportError::from)?;

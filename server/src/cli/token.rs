@@ -23,6 +23,7 @@ use grants::GrantArgs;
 const DEFAULT_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(super) enum TokenVerb {
     /// Make a token: by default, one to pull from and push to the cache main
     Make(TokenMakeArgs),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 /// How many ids one page has.
 const PAGE: i64 = 1 << 15;
+/// How many words that takes.
+const WORDS: usize = (1 << 15) / 64;
 
 /// A set of ids. Pages without any take no memory, so ids that were given out long ago cost nothing.
 #[derive(Debug, Default)]
-pub(super) struct Bitmap(BTreeMap<i64, Box<[u64; (PAGE / 64) as usize]>>);
+pub(super) struct Bitmap(BTreeMap<i64, Box<[u64; WORDS]>>);
 
 impl Bitmap {
     /// Puts `length` ids from `first` on into the set.
@@ -17,7 +19,7 @@ impl Bitmap {
         while id < end {
             let (page, place) = (id.div_euclid(PAGE), id.rem_euclid(PAGE));
             let here = (PAGE - place).min(end - id);
-            let words = self.0.entry(page).or_insert_with(|| Box::new([0; (PAGE / 64) as usize]));
+            let words = self.0.entry(page).or_insert_with(|| Box::new([0; WORDS]));
             set(&mut words[..], place, here);
             id += here;
         }

@@ -157,7 +157,7 @@ mod tests {
         toml::from_str(&text).unwrap()
     }
 
-    fn fits(claims: Value, of_rule: &str) -> Result<(), String> {
+    fn fits(claims: &Value, of_rule: &str) -> Result<(), String> {
         Identity(claims.as_object().unwrap().clone()).fits(&rule(of_rule))
     }
 
@@ -169,7 +169,7 @@ mod tests {
             "{ repository = \"acme/*\", run = \"7\", protected = \"true\" }",
             "{ repository = [\"x\", \"*/app\"], groups = \"b\" }",
         ] {
-            assert_eq!(fits(job.clone(), good), Ok(()), "{good}");
+            assert_eq!(fits(&job, good), Ok(()), "{good}");
         }
         for (bad, why) in [
             ("{ repository = \"acme/ap\" }", "its repository is \"acme/app\", not acme/ap"),
@@ -177,11 +177,11 @@ mod tests {
             ("{ protected = [\"false\", \"no\"] }", "its protected is \"true\", not false or no"),
             ("{ groups = \"c\" }", "its groups is \"a, b\", not c"),
         ] {
-            assert_eq!(fits(job.clone(), bad), Err(why.to_owned()));
+            assert_eq!(fits(&job, bad), Err(why.to_owned()));
         }
         let mut other = job;
         other["aud"] = "them".into();
-        assert_eq!(fits(other, "{ run = \"7\" }"), Err("it is for \"them\", not for \"us\"".to_owned()));
+        assert_eq!(fits(&other, "{ run = \"7\" }"), Err("it is for \"them\", not for \"us\"".to_owned()));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct Failed {
 }
 
 impl ImportReport {
+    #[expect(clippy::needless_pass_by_value, reason = "what is named is at hand, and is wanted as text")]
     pub(super) fn fail(&mut self, path: impl ToString, why: impl ToString) {
         self.failed.push(Failed { path: path.to_string(), why: why.to_string() });
     }

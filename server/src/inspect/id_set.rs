@@ -16,7 +16,6 @@ impl IdSet {
     /// Adds an id; `false` if it was there.
     #[expect(
         clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
         reason = "the remainder is below the segment's size"
     )]
     pub fn insert(&mut self, id: i64) -> bool {
@@ -32,7 +31,6 @@ impl IdSet {
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
         reason = "the remainder is below the segment's size"
     )]
     pub fn contains(&self, id: i64) -> bool {

@@ -68,7 +68,10 @@ impl Inspector {
         for _ in 0..MAX_ROUNDS {
             let before = open.len();
             let mut after = None;
-            while before > 0 {
+            if before == 0 {
+                return Ok(());
+            }
+            loop {
                 let page = self.database.list_path_links(cache.id, after, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(*last.path.hash());

@@ -160,9 +160,9 @@ impl Repair {
                 // One that no path has is nobody's.
                 let paths = self.database.list_nar_paths(nar.id, 1).await?;
                 let Some((cache, path)) = paths.into_iter().next() else { continue };
-                if self.from_chunks(&nar, cache, sources).await? {
+                if self.mend_from_chunks(&nar, cache, sources).await? {
                     mended.nars_from_chunks += 1;
-                } else if self.from_upstreams(&nar, cache, path.hash()).await? {
+                } else if self.mend_from_upstreams(&nar, cache, path.hash()).await? {
                     mended.nars_fetched += 1;
                 } else {
                     mended.nars_left += 1;
@@ -172,7 +172,7 @@ impl Repair {
     }
 
     /// Takes a NAR in from its own chunks; `false` if one of them is nowhere.
-    async fn from_chunks(&self, nar: &NarRow, cache: CacheId, sources: &Arc<Sources>) -> Result<bool, RepairError> {
+    async fn mend_from_chunks(&self, nar: &NarRow, cache: CacheId, sources: &Arc<Sources>) -> Result<bool, RepairError> {
         let Ok(manifest) = &nar.manifest else { return Ok(false) };
         let Some(body) = self.plain(manifest, sources).await? else { return Ok(false) };
         let healed = self.ingest.heal_nar(cache, nar.nar_hash, nar.nar_size, Compression::None, body).await;
@@ -180,7 +180,7 @@ impl Repair {
     }
 
     /// Takes a NAR in from the first other cache that has it.
-    async fn from_upstreams(
+    async fn mend_from_upstreams(
         &self,
         nar: &NarRow,
         cache: CacheId,

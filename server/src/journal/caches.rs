@@ -137,6 +137,9 @@ fn pin_record(pin: Pin) -> PinRecord {
     }
 }
 
+/// A cache, the keys that it has beside its first, and those whose secret halves cannot be had, with why.
+type Reread = (NewCache, Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>);
+
 /// A cache from its record, and the keys whose secret halves cannot be had.
 ///
 /// A cache must have a key, so one that has lost all gets a fresh one, under a name that no client trusts by mistake.
@@ -148,7 +151,7 @@ pub fn cache_of(
     state: &CacheState,
     seal: Option<&Seal>,
     now: Timestamp,
-) -> Result<(NewCache, Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>), String> {
+) -> Result<Reread, String> {
     let mut keys = Vec::new();
     let mut lost = Vec::new();
     for record in &state.keys {

@@ -77,6 +77,7 @@ impl<T> Default for List<T> {
 }
 
 impl List<LeftOut> {
+    #[expect(clippy::needless_pass_by_value, reason = "what is named is at hand, and is wanted as text")]
     pub(super) fn add(&mut self, what: impl ToString, why: impl ToString) {
         self.count += 1;
         if self.first.len() < NAMED {

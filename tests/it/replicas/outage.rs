@@ -111,9 +111,9 @@ async fn the_database_is_restarted() {
     for round in 0..4 {
         load.goes_on(8).await;
         if round % 2 == 0 {
-            server.stop()
+            server.stop();
         } else {
-            server.kill9()
+            server.kill9();
         }
         sleep(Duration::from_millis(500)).await;
         server.start_again();

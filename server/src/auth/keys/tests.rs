@@ -22,11 +22,11 @@ fn pem(text: &str) -> Secret {
 }
 
 fn open(signing: Signing) -> TokenKeys {
-    rotated(signing, Tokens::default())
+    rotated(signing, &Tokens::default())
 }
 
-fn rotated(signing: Signing, tokens: Tokens) -> TokenKeys {
-    TokenKeys::open(&Jwt { token_bound_issuer: None, token_bound_audiences: None, signing }, &tokens).unwrap()
+fn rotated(signing: Signing, tokens: &Tokens) -> TokenKeys {
+    TokenKeys::open(&Jwt { token_bound_issuer: None, token_bound_audiences: None, signing }, tokens).unwrap()
 }
 
 fn claims(exp: i64, nbf: Option<i64>) -> Claims {
@@ -171,7 +171,7 @@ fn a_key_is_changed_with_an_overlap() {
     // The new key signs, the old one verifies: what has no kid is tried with each.
     let in_file = VerifyingKey::File(dir.path().join("old"));
     let both = Tokens { other_keys: vec![other(None, in_file.clone())], ..named("2") };
-    let both = rotated(Signing::Rs256Secret(pem(RSA_PAIR)), both);
+    let both = rotated(Signing::Rs256Secret(pem(RSA_PAIR)), &both);
     let second = both.mint(&claims(NOW.0, None)).unwrap();
     assert_eq!(kid(&second).as_deref(), Some("2"));
     for token in [&without_kid, &second] {
@@ -182,9 +182,9 @@ fn a_key_is_changed_with_an_overlap() {
     // Once more; then the oldest one is dropped.
     let public = VerifyingKey::Rs256PublicKey(pem(RSA_PUBLIC));
     let keys = vec![other(Some("2"), public.clone()), other(Some("1"), in_file)];
-    let three = rotated(Signing::Hs256Secret(secret(SECRET)), Tokens { other_keys: keys, ..named("3") });
+    let three = rotated(Signing::Hs256Secret(secret(SECRET)), &Tokens { other_keys: keys, ..named("3") });
     let two = Tokens { other_keys: vec![other(Some("2"), public)], ..named("3") };
-    let two = rotated(Signing::Hs256Secret(secret(SECRET)), two);
+    let two = rotated(Signing::Hs256Secret(secret(SECRET)), &two);
     let third = two.mint(&claims(NOW.0, None)).unwrap();
     for (token, now_good) in [(&without_kid, false), (&second, true), (&third, true)] {
         assert!(three.verify(token, NOW).is_ok());
@@ -198,7 +198,7 @@ fn a_kid_picks_its_key_and_an_unknown_one_none() {
         let others =
             vec![OtherKey { key_id: Some("b".to_owned()), key: VerifyingKey::Hs256Secret(secret("b3RoZXI=")) }];
         let tokens = Tokens { key_id: Some(id.to_owned()), other_keys: others, ..Tokens::default() };
-        rotated(Signing::Hs256Secret(secret(SECRET)), tokens)
+        rotated(Signing::Hs256Secret(secret(SECRET)), &tokens)
     };
     // Signed with our key under the name of the other one.
     let misnamed = keys("b").mint(&claims(NOW.0, None)).unwrap();
@@ -208,8 +208,8 @@ fn a_kid_picks_its_key_and_an_unknown_one_none() {
     let elsewhere = keys("unknown").mint(&claims(NOW.0, None)).unwrap();
     assert!(keys("a").verify(&elsewhere, NOW).is_ok());
     let confused =
-        rotated(Signing::Hs256Secret(pem(RSA_PUBLIC)), Tokens::default()).mint(&claims(NOW.0, None)).unwrap();
+        rotated(Signing::Hs256Secret(pem(RSA_PUBLIC)), &Tokens::default()).mint(&claims(NOW.0, None)).unwrap();
     let public = vec![OtherKey { key_id: None, key: VerifyingKey::Rs256PublicKey(pem(RSA_PUBLIC)) }];
-    let mixed = rotated(Signing::Hs256Secret(secret(SECRET)), Tokens { other_keys: public, ..Tokens::default() });
+    let mixed = rotated(Signing::Hs256Secret(secret(SECRET)), &Tokens { other_keys: public, ..Tokens::default() });
     assert_eq!(mixed.verify(&confused, NOW), Err(TokenError::Signature));
 }

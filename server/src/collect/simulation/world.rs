@@ -1,7 +1,7 @@
 //! The server's real parts over a storage that can die, and the map that says what must be there.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     future::Future,
     pin::pin,
     sync::Arc,
@@ -188,9 +188,9 @@ impl World {
                 Some(known) => known.references.clone(),
                 None => (0..3).filter(|_| at > 0).map(|_| chance.random_range(0..at)).collect(),
             };
-            if !wanted.contains_key(&at) {
+            if let Entry::Vacant(place) = wanted.entry(at) {
                 waiting.extend(&references);
-                wanted.insert(at, references);
+                place.insert(references);
             }
         }
         wanted.into_iter().collect()

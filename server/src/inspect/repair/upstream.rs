@@ -47,7 +47,7 @@ pub enum UpstreamError {
         url: Url,
         /// What is wrong with it, if it was read at all.
         #[source]
-        source: Option<NarInfoError>,
+        source: Option<Box<NarInfoError>>,
     },
     /// It has another NAR for that path.
     #[error("{url} has another NAR: {found}")]
@@ -67,7 +67,6 @@ impl Upstream {
     ///
     /// # Errors
     /// If the system has no TLS.
-    #[expect(clippy::disallowed_methods, reason = "the one place of the server that fetches from another cache")]
     pub fn new(mut base: Url) -> Result<Self, reqwest::Error> {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -93,7 +92,7 @@ impl Upstream {
         }
         let narinfo = match parse(&text) {
             Ok(narinfo) => narinfo,
-            Err(source) => return Err(UpstreamError::NarInfo { url, source: Some(source) }),
+            Err(source) => return Err(UpstreamError::NarInfo { url, source: Some(Box::new(source)) }),
         };
         if narinfo.info.nar_hash != hash {
             return Err(UpstreamError::Other { url, found: narinfo.info.nar_hash });
