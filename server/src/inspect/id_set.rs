@@ -14,10 +14,7 @@ pub struct IdSet(HashMap<i64, Box<[u64; WORDS]>>);
 
 impl IdSet {
     /// Adds an id; `false` if it was there.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below the segment's size"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the segment's size")]
     pub fn insert(&mut self, id: i64) -> bool {
         let bit = id.rem_euclid(SEGMENT) as usize;
         let words = self.0.entry(id.div_euclid(SEGMENT)).or_insert_with(|| Box::new([0; WORDS]));
@@ -29,10 +26,7 @@ impl IdSet {
 
     /// Whether the id is there.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below the segment's size"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the segment's size")]
     pub fn contains(&self, id: i64) -> bool {
         let bit = id.rem_euclid(SEGMENT) as usize;
         self.0.get(&id.div_euclid(SEGMENT)).is_some_and(|words| words[bit / 64] & (1 << (bit % 64)) != 0)

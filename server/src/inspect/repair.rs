@@ -172,7 +172,12 @@ impl Repair {
     }
 
     /// Takes a NAR in from its own chunks; `false` if one of them is nowhere.
-    async fn mend_from_chunks(&self, nar: &NarRow, cache: CacheId, sources: &Arc<Sources>) -> Result<bool, RepairError> {
+    async fn mend_from_chunks(
+        &self,
+        nar: &NarRow,
+        cache: CacheId,
+        sources: &Arc<Sources>,
+    ) -> Result<bool, RepairError> {
         let Ok(manifest) = &nar.manifest else { return Ok(false) };
         let Some(body) = self.plain(manifest, sources).await? else { return Ok(false) };
         let healed = self.ingest.heal_nar(cache, nar.nar_hash, nar.nar_size, Compression::None, body).await;

@@ -146,12 +146,7 @@ type Reread = (NewCache, Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>);
 ///
 /// # Errors
 /// If a field of the record is malformed: says which.
-pub fn cache_of(
-    name: &CacheName,
-    state: &CacheState,
-    seal: Option<&Seal>,
-    now: Timestamp,
-) -> Result<Reread, String> {
+pub fn cache_of(name: &CacheName, state: &CacheState, seal: Option<&Seal>, now: Timestamp) -> Result<Reread, String> {
     let mut keys = Vec::new();
     let mut lost = Vec::new();
     for record in &state.keys {
