@@ -19,7 +19,7 @@ use axum::{
 use database::{Cache, Claim};
 use protocol::{
     CacheName, ErrorCode, Permission,
-    promotion::{ClaimAnswer, TagName},
+    promotion::{ClaimAnswer, Reason, TagName},
 };
 use serde::de::DeserializeOwned;
 
@@ -97,12 +97,12 @@ fn malformed(message: impl Into<String>) -> ApiError {
 }
 
 /// A reason is for people, so there must be one.
-fn reason(given: protocol::promotion::Reason) -> Result<String, ApiError> {
-    let reason = given.reason.trim().to_owned();
+fn reason(given: &Reason) -> Result<String, ApiError> {
+    let reason = given.reason.trim();
     if reason.is_empty() || reason.len() > 1000 {
         return Err(malformed("A reason of 1 to 1000 bytes is needed."));
     }
-    Ok(reason)
+    Ok(reason.to_owned())
 }
 
 fn no_such_claim() -> ApiError {

@@ -37,18 +37,18 @@ pub type Views = Kept<(CacheName, TagName), Option<Arc<View>>>;
 /// For some thousand views.
 const VIEW_BYTES: u64 = 2 << 20;
 /// What a view takes in memory with its keys, roughly.
-const A_VIEW: u64 = 1000;
+const A_VIEW: usize = 1000;
 
 impl Weigh for Option<Arc<View>> {
     fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, |_| A_VIEW as usize)
+        self.as_ref().map_or(0, |_| A_VIEW)
     }
 }
 
 /// Keeps views.
 #[must_use]
 pub fn kept_views() -> Views {
-    Kept::new(VIEW_BYTES, A_VIEW)
+    Kept::new(VIEW_BYTES, A_VIEW as u64)
 }
 
 /// Keeps narinfos of views, up to so many bytes of them.

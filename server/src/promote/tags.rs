@@ -214,7 +214,7 @@ async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibilit
     let claim = claim.ok_or_else(|| TagError::Request(format!("there is no claim {}", id.0)))?;
     let refuse = |obstacles: Vec<String>| Err(TagError::NotClean { claim: id.0, obstacles });
     if claim.state != ClaimState::Clean {
-        let findings: Vec<&Finding> = claim.report.iter().flat_map(|report| report.obstacles()).collect();
+        let findings: Vec<&Finding> = claim.report.iter().flat_map(protocol::promotion::Report::obstacles).collect();
         let mut obstacles = vec![format!("it is {}", claim.state)];
         obstacles.extend(words(findings));
         return refuse(obstacles);

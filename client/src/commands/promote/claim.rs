@@ -134,7 +134,6 @@ async fn push(
 }
 
 /// Asks after a claim until nothing more happens to it by itself.
-#[expect(clippy::disallowed_methods, reason = "how long a person is willing to wait is real time")]
 async fn waited(
     api: &Api,
     target: &Target,
@@ -144,7 +143,7 @@ async fn waited(
 ) -> Result<ClaimAnswer, Failure> {
     let begin = Instant::now();
     let mut told = None;
-    while !claim.state.is_settled() && !(claim.state == ClaimState::Stalled && claim.report.is_some()) {
+    while !(claim.state.is_settled() || claim.state == ClaimState::Stalled && claim.report.is_some()) {
         if begin.elapsed() > timeout {
             let message = format!("claim {} is still {}", claim.id, claim.state);
             return Err(Failure::new(ExitStatus::Partly, message).hint("ask again with `promote status`"));

@@ -107,7 +107,7 @@ pub(super) fn tag(
     }
     match &tag.current {
         None => {
-            printer.data(format_args!("{cache}@{} points at nothing: what it pointed at was taken back.", tag.name))
+            printer.data(format_args!("{cache}@{} points at nothing: what it pointed at was taken back.", tag.name));
         }
         Some(one) => {
             printer.data(format_args!(

@@ -137,7 +137,7 @@ pub(in crate::http) async fn withdraw(
     if caller.subject() != Some(claim.builder.subject.as_str()) {
         return Err(ApiError::forbidden());
     }
-    let reason = reason(read_json(request).await?)?;
+    let reason = reason(&read_json(request).await?)?;
     retract(&app, &claim, ClaimState::Withdrawn, &reason).await
 }
 
@@ -162,7 +162,7 @@ async fn revoked(
 ) -> Result<Response, ApiError> {
     let (cache, _) = access::cache(app, headers, name, Permission::Promote).await?;
     let claim = app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)?;
-    let reason = reason(read_json(request).await?)?;
+    let reason = reason(&read_json(request).await?)?;
     retract(app, &claim, ClaimState::Revoked, &reason).await
 }
 

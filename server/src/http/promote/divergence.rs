@@ -82,7 +82,7 @@ async fn resolved(
     if !seen.iter().any(|one| one.nar_hash == given.nar_hash) {
         return Err(malformed("No builder saw that NAR hash."));
     }
-    let reason = reason(Reason { reason: given.reason })?;
+    let reason = reason(&Reason { reason: given.reason })?;
     let resolved_by = caller.subject().unwrap_or_default().to_owned();
     let resolution = Resolution { nar_hash: given.nar_hash, reason, resolved_by, at: app.clock.now() };
     app.database.resolve(cache.id, path.hash(), &resolution).await?;

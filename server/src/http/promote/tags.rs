@@ -85,7 +85,7 @@ pub(in crate::http) async fn rollback(
     let work = async {
         let (cache, caller, row) = mine(&app, &headers, &name, &tag).await?;
         let wanted: Rollback = read_json(request).await?;
-        let wanted = Rollback { reason: reason(Reason { reason: wanted.reason })?, ..wanted };
+        let wanted = Rollback { reason: reason(&Reason { reason: wanted.reason })?, ..wanted };
         let number = promote::roll_back(&app, &cache, &row, &wanted, subject(&caller)).await?;
         Ok(created(json!({ "tag": tag, "revision": number })))
     };
@@ -127,7 +127,7 @@ pub(in crate::http) async fn revoke(
     let deed = Deed::done(Act::TagRevoke).on(&name).object(tag.to_string());
     let work = async {
         let (_, _, row) = mine(&app, &headers, &name, &tag).await?;
-        let reason = reason(read_json(request).await?)?;
+        let reason = reason(&read_json(request).await?)?;
         let (current, _) = row.current.ok_or_else(|| no_such_tag(&tag))?;
         app.database.end_revision(current, RevisionState::Revoked, Some(&reason)).await?;
         Ok(StatusCode::NO_CONTENT.into_response())

@@ -208,7 +208,7 @@ impl Follows {
                 // In scripts and JSON the ends of lines may be written out.
                 let text = rest.split(|byte| matches!(byte, b'\n' | b'\r' | b'\\' | b' '));
                 let mut words = text.map(|word| word.strip_prefix(b"n").unwrap_or(word)).skip(1);
-                words.any(|word| word.len() >= 32 && word.iter().all(|byte| base64(byte)))
+                words.any(|word| word.len() >= 32 && word.iter().all(&base64))
             }
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn signed(rules: &SignatureRules, facts: &ClosureFacts) -> Finding {
         match fact {
             SignatureFact::Good => good += 1,
             SignatureFact::Forged => {
-                problems.add("forged-signature", format!("{path}: {key} did not make that signature"))
+                problems.add("forged-signature", format!("{path}: {key} did not make that signature"));
             }
             SignatureFact::Unknown if rules.allow_unknown => {}
             SignatureFact::Unknown => {
