@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cli;
+mod collect;
 mod crash;
 mod harness;
 mod import;

@@ -11,4 +11,5 @@ mod substituter;
 mod urls;
 mod world;
 
+pub(crate) use said::said;
 pub(crate) use world::create_cache;
