@@ -71,8 +71,8 @@ async fn no_statement_reads_a_whole_table() {
         let plan = connection.fetch_all(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap();
         for step in plan {
             let step: String = step.try_get("detail").unwrap();
-            if step.contains("INDEX nar_in_quarantine") {
-                continue; // as short as the list of what is broken
+            if step.contains("INDEX nar_in_quarantine") || step.contains("INDEX chunk_condemned") {
+                continue; // as short as the list of what is broken, or is to go; of the latter one row is read
             }
             let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
             if table.is_some_and(|table| {
