@@ -19,7 +19,7 @@ async fn what_two_builders_agree_on_is_promoted_and_substituted() {
         let number = claim.to_string();
 
         // Clean is not promoted, and one builder is not enough for the world.
-        assert_eq!(lab.narinfo("main@stable", &hello).await, 404);
+        assert_eq!(lab.narinfo("main@stable", &hello).await, 401, "whether there is such a tag is told to nobody");
         let alone = ada.client(&["promote", "tag", "stable", &number, "--visibility", "public"]);
         assert_eq!(alone.code, Some(1));
         assert!(alone.said.contains("P10") && alone.said.contains("1 of 2"), "{}", alone.said);

@@ -57,9 +57,11 @@ async fn what_is_prepared_is_up_to_date() {
         };
         let was: serde_json::Value = serde_json::from_str(&text).unwrap();
         let is = connection.describe(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+        // Which columns of an outer join may be NULL is guessed from the plan, and plans differ from server to server.
+        let schema = |described: &serde_json::Value| (described["columns"].clone(), described["parameters"].clone());
         assert_eq!(
-            was["describe"],
-            serde_json::to_value(is).unwrap(),
+            schema(&was["describe"]),
+            schema(&serde_json::to_value(is).unwrap()),
             "the schema has changed under {}: {HINT}",
             file.display()
         );
