@@ -13,12 +13,15 @@ const MAX_AHEAD: usize = 16;
 /// … and how much they may weigh together: what they hold in memory, in bytes.
 const MAX_WEIGHT: u64 = 1 << 20;
 
+/// A part that is open, or why it could not be opened.
+type Opened<T, E> = Result<BoxStream<'static, Result<T, E>>, E>;
+
 /// A part of a stream before it is opened.
 pub(super) struct Part<T, E> {
     /// How many bytes it may hold in memory once it is open.
     pub(super) weight: u64,
     /// Opens it.
-    pub(super) open: BoxFuture<'static, Result<BoxStream<'static, Result<T, E>>, E>>,
+    pub(super) open: BoxFuture<'static, Opened<T, E>>,
 }
 
 /// The parts, one after the other; ends with the first error.
@@ -27,8 +30,8 @@ pub(super) struct Part<T, E> {
 /// small parts quick.
 pub(super) struct Ahead<I, T, E> {
     rest: I,
-    opening: FuturesOrdered<BoxFuture<'static, Result<BoxStream<'static, Result<T, E>>, E>>>,
-    opened: VecDeque<Result<BoxStream<'static, Result<T, E>>, E>>,
+    opening: FuturesOrdered<BoxFuture<'static, Opened<T, E>>>,
+    opened: VecDeque<Opened<T, E>>,
     /// Of what is opening and opened, in order.
     weights: VecDeque<u64>,
     weight: u64,

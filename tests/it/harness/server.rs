@@ -112,6 +112,17 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// Takes the index away, whichever database it is in. The server must be down.
+    pub(crate) fn lose_index(&self) {
+        if let Some(database) = &self.builder.database {
+            database.ask("DROP SCHEMA public CASCADE");
+            database.ask("CREATE SCHEMA public");
+        }
+        for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _ = fs::remove_file(self.data_dir().join(file));
+        }
+    }
+
     /// A folder that lives as long as the server, for what else the test needs.
     pub(crate) fn scratch(&self) -> &Path {
         self.folder.path()

@@ -1,6 +1,6 @@
 //! The index is lost, and made anew from the storage.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use crate::harness::{
     Server,
@@ -32,9 +32,7 @@ async fn a_lost_index_comes_back_from_the_packs() {
 
         let before = answers(&server, &closure).await;
         assert!(server.terminate().success());
-        for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-            let _ = fs::remove_file(server.data_dir().join(file));
-        }
+        server.lose_index();
         let rebuilt = server.command().args(["rebuild-index", "--verify", "--json"]).output().unwrap();
         let said = String::from_utf8_lossy(&rebuilt.stderr);
         assert!(rebuilt.status.success(), "{said}");
