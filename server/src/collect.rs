@@ -120,6 +120,12 @@ impl Collector {
         &self.policy
     }
 
+    /// Where what changes is recorded.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The index.
     #[must_use]
     pub fn database(&self) -> &Arc<dyn Database> {

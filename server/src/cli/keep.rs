@@ -210,6 +210,7 @@ pub(super) fn pin(verb: PinVerb, context: &Context<'_>, output: &mut Output<'_>)
                 };
                 let revision = collector.database().add_pin(&pin).await?;
                 let revision = revision.ok_or_else(|| not_there(&pin.path, &args.cache))?;
+                collector.journal().note_cache(&**collector.database(), &args.cache).await?;
                 writeln!(output.notes, "Pinned {} as {} (revision {revision}).", pin.path, pin.name)?;
             }
             PinVerb::List { cache } => {
@@ -225,6 +226,7 @@ pub(super) fn pin(verb: PinVerb, context: &Context<'_>, output: &mut Output<'_>)
                 if collector.database().remove_pin(collected.id, &name, revision).await? == 0 {
                     return Err(Failure::failed(format!("there is no pin {name} in the cache {cache}")));
                 }
+                collector.journal().note_cache(&**collector.database(), &cache).await?;
             }
         }
         Ok(())

@@ -86,6 +86,7 @@ pub(super) async fn add_pin(
             now,
         };
         let revision = app.database.add_pin(&new).await?.ok_or_else(ApiError::no_such_object)?;
+        app.journal.note_cache(&*app.database, &name).await?;
         Ok(Json(PinInfo {
             name: new.name,
             revision,
@@ -118,10 +119,11 @@ pub(super) async fn remove_pin(
     let work = async {
         let (cache, _) = access::cache(&app, &headers, &name, Permission::Delete).await?;
         access::takes_changes(&app)?;
-        match app.database.remove_pin(cache.id, &pin, revision).await? {
-            0 => Err(ApiError::no_such_object()),
-            _ => Ok(done(StatusCode::OK)),
+        if app.database.remove_pin(cache.id, &pin, revision).await? == 0 {
+            return Err(ApiError::no_such_object());
         }
+        app.journal.note_cache(&*app.database, &name).await?;
+        Ok(done(StatusCode::OK))
     };
     audited(&app, &headers, &origin, deed, work).await
 }
@@ -217,6 +219,7 @@ pub(super) async fn set_limits(
             is_read_only: wanted.read_only.unwrap_or(before.is_read_only),
         };
         app.database.set_limits(cache.id, &limits).await?;
+        app.journal.note_cache(&*app.database, &name).await?;
         Ok(done(StatusCode::OK))
     };
     audited(&app, &headers, &origin, deed, work).await
