@@ -99,6 +99,8 @@ pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     };
     let address = server.address()?;
     tracing::info!(%address, "started");
+    let policy = &server.app.promote.policy;
+    tracing::info!(policy.version = policy.rules.version, policy.digest = %policy.digest, "the promotion policy");
     if options.welcome {
         welcome(address, cache.as_ref());
     }
@@ -228,7 +230,6 @@ impl Server {
 fn promote(config: &Config) -> anyhow::Result<Promote> {
     let promotion = &config.flywheel.promotion;
     let policy = policy::Policy::open(promotion.policy_file.as_deref())?;
-    tracing::info!(policy.version = policy.rules.version, policy.digest = %policy.digest, "the promotion policy");
     Ok(Promote::new(policy, promotion.keep_revisions, promotion.keep_for.0))
 }
 

@@ -88,6 +88,8 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > max-upload-size = "64 GiB"
     > max-document-size = "64 MiB"
     > max-concurrent-uploads = 16
+    > head-timeout = "30s"
+    > idle-timeout = "2m"
     > body-idle-timeout = "1m"
     > max-decompression-ratio = 10000
     >
@@ -108,6 +110,10 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > upload-lease = "1day"
     > max-size = "0 B"
     > rewrite-below = 80
+    >
+    > [flywheel.promotion]
+    > keep-revisions = 5
+    > keep-for = "30days"
     >
     > [flywheel.s3]
     > prefix = ""
