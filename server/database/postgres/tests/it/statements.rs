@@ -56,9 +56,13 @@ async fn what_is_prepared_is_up_to_date() {
             panic!("{} has changed or is new: {HINT}", file.display());
         };
         let was: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let is = connection.describe(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+        let is = connection.describe(AssertSqlSafe(sql.clone()).into_sql_str()).await.unwrap();
         // Which columns of an outer join may be NULL is guessed from the plan, and plans differ from server to server.
-        let schema = |described: &serde_json::Value| (described["columns"].clone(), described["parameters"].clone());
+        let is_guessed = sql.contains("LEFT JOIN");
+        let schema = |described: &serde_json::Value| {
+            let nullable = (!is_guessed).then(|| described["nullable"].clone());
+            (described["columns"].clone(), described["parameters"].clone(), nullable)
+        };
         assert_eq!(
             schema(&was["describe"]),
             schema(&serde_json::to_value(is).unwrap()),
