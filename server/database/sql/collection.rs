@@ -28,6 +28,24 @@ fn pack_name(bytes: &[u8]) -> Result<PackName> {
     Ok(PackName(Column("pack", "name").bytes(bytes)?))
 }
 
+/// Runs a statement for each of some things in one transaction; how many rows were written.
+macro_rules! each_written {
+    ($index:expr, $thing:pat in $things:expr, $file:literal, $($value:expr),+) => {
+        writing!($index, |connection| typed(async {
+            let mut written = 0;
+            for $thing in $things {
+                written += sqlx::query_file!($file, $($value),+)
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(failed)?
+                    .rows_affected();
+            }
+            Ok(written)
+        })
+        .await)
+    };
+}
+
 #[async_trait]
 impl Collection for Index {
     async fn collected_caches(&self) -> Result<Vec<CollectedCache>> {
@@ -342,18 +360,7 @@ impl Collection for Index {
     }
 
     async fn remove_nars(&self, nars: &[NarId]) -> Result<u64> {
-        writing!(self, |connection| typed(async {
-            let mut removed = 0;
-            for nar in nars {
-                removed += sqlx::query_file!("../sql/common/nar_remove.sql", nar.0)
-                    .execute(&mut *connection)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-            }
-            Ok(removed)
-        })
-        .await)
+        each_written!(self, nar in nars, "../sql/common/nar_remove.sql", nar.0)
     }
 
     async fn last_rows(&self) -> Result<Watermark> {
@@ -404,18 +411,7 @@ impl Collection for Index {
     }
 
     async fn condemn_chunks(&self, ranges: &[(i64, i64)], now: Timestamp) -> Result<u64> {
-        writing!(self, |connection| typed(async {
-            let mut condemned = 0;
-            for (first, last) in ranges {
-                condemned += sqlx::query_file!("../sql/common/chunk_condemn.sql", first, last, now.0)
-                    .execute(&mut *connection)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-            }
-            Ok(condemned)
-        })
-        .await)
+        each_written!(self, (first, last) in ranges, "../sql/common/chunk_condemn.sql", first, last, now.0)
     }
 
     async fn condemned_chunks(&self, after: i64, limit: u32) -> Result<Vec<(ChunkId, Timestamp)>> {
@@ -430,33 +426,11 @@ impl Collection for Index {
     }
 
     async fn spare_chunks(&self, ranges: &[(i64, i64)]) -> Result<u64> {
-        writing!(self, |connection| typed(async {
-            let mut spared = 0;
-            for (first, last) in ranges {
-                spared += sqlx::query_file!("../sql/common/chunk_spare.sql", first, last)
-                    .execute(&mut *connection)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-            }
-            Ok(spared)
-        })
-        .await)
+        each_written!(self, (first, last) in ranges, "../sql/common/chunk_spare.sql", first, last)
     }
 
     async fn remove_chunks(&self, ranges: &[(i64, i64)], condemned: Timestamp) -> Result<u64> {
-        writing!(self, |connection| typed(async {
-            let mut removed = 0;
-            for (first, last) in ranges {
-                removed += sqlx::query_file!("../sql/common/chunk_remove.sql", first, last, condemned.0)
-                    .execute(&mut *connection)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-            }
-            Ok(removed)
-        })
-        .await)
+        each_written!(self, (first, last) in ranges, "../sql/common/chunk_remove.sql", first, last, condemned.0)
     }
 
     async fn damaged_chunks(&self, after: i64, limit: u32) -> Result<Vec<ChunkId>> {

@@ -182,11 +182,27 @@ impl<S: Send + Sync> FromRequestParts<S> for InPath {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|_| malformed("The name of the cache is not UTF-8."))?;
-        let name = text.parse().map_err(|error| malformed(&format!("{text:?} is no name of a cache: {error}")))?;
+        let name = text.parse().map_err(|error| malformed(format!("{text:?} is no name of a cache: {error}")))?;
         Ok(Self(name))
     }
 }
 
-fn malformed(message: &str) -> ApiError {
+/// The cache that the path of a request names, and what it names beside the cache.
+pub(super) struct Part<T>(pub(super) CacheName, pub(super) T);
+
+impl<S: Send + Sync, T: std::str::FromStr<Err: std::fmt::Display>> FromRequestParts<S> for Part<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((cache, part)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| malformed("The address is not UTF-8."))?;
+        let name = cache.parse().map_err(|error| malformed(format!("{cache:?} is no name of a cache: {error}")))?;
+        let part = part.parse().map_err(|error| malformed(format!("{part:?} in the address: {error}")))?;
+        Ok(Self(name, part))
+    }
+}
+
+fn malformed(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::RequestError, message)
 }

@@ -14,12 +14,16 @@ pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Api
     json_up_to(request, MAX_SMALL_BYTES).await
 }
 
-/// Reads the body of a request that has so many bytes at most.
+/// Reads the JSON of a request that has so many bytes at most.
 pub(super) async fn json_up_to<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, ApiError> {
-    let body: Bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
+    from_json(&body_up_to(request, limit).await?)
+}
+
+/// Reads the body of a request that has so many bytes at most.
+pub(super) async fn body_up_to(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
         ApiError::new(ErrorCode::TooLarge, format!("The request is cut off, or larger than {limit} bytes."))
-    })?;
-    from_json(&body)
+    })
 }
 
 /// Reads JSON.

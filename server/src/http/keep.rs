@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use database::{Act, Cache, CacheLimits, CollectedCache, NewPin};
 use formats::{StorePath, StorePathHash};
 use protocol::{
-    CacheName, ErrorCode, Permission,
+    ErrorCode, Permission,
     keep::{LimitsInfo, PinInfo, PinList, PinRequest},
 };
 use serde::Deserialize;
 
 use super::{
     ApiError,
-    access::{self, InPath},
+    access::{self, InPath, Part},
     audited::{Origin, audited},
     json::json,
     substituter::done,
@@ -31,11 +31,6 @@ use crate::{
 
 /// The longest name of a pin, in bytes.
 const MAX_NAME_BYTES: usize = 200;
-
-fn cache_name(text: &str) -> Result<CacheName, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::new(ErrorCode::RequestError, format!("{text:?} is no name of a cache: {error}")))
-}
 
 /// Lists the pins of a cache.
 pub(super) async fn list_pins(
@@ -59,11 +54,10 @@ pub(super) async fn list_pins(
 /// Pins a path.
 pub(super) async fn add_pin(
     State(app): State<App>,
-    Path((cache, pin)): Path<(String, String)>,
+    Part(name, pin): Part<String>,
     origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&cache)?;
     let headers = request.headers().clone();
     let deed = Deed::done(Act::PinAdd).on(&name).object(pin.clone());
     let work = async {
@@ -109,12 +103,11 @@ pub(super) struct Revision {
 /// Removes a pin, or one revision of it.
 pub(super) async fn remove_pin(
     State(app): State<App>,
-    Path((cache, pin)): Path<(String, String)>,
+    Part(name, pin): Part<String>,
     Query(Revision { revision }): Query<Revision>,
     origin: Origin,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&cache)?;
     let deed = Deed::done(Act::PinRemove).on(&name).object(pin.clone());
     let work = async {
         let (cache, _) = access::cache(&app, &headers, &name, Permission::Delete).await?;
@@ -141,12 +134,11 @@ pub(super) struct Going {
 /// Deletes a path, or says what that would do.
 pub(super) async fn delete_path(
     State(app): State<App>,
-    Path((cache, hash)): Path<(String, String)>,
+    Part(name, hash): Part<String>,
     Query(going): Query<Going>,
     origin: Origin,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&cache)?;
     let deed = Deed::done(Act::PathDelete).on(&name).object(hash.clone());
     let work = async {
         let (cache, _) = access::cache(&app, &headers, &name, Permission::Delete).await?;
@@ -175,10 +167,9 @@ pub(super) async fn delete_path(
 /// Says why a path is kept, or when it goes.
 pub(super) async fn explain(
     State(app): State<App>,
-    Path((cache, hash)): Path<(String, String)>,
+    Part(name, hash): Part<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name = cache_name(&cache)?;
     // Reads every path of the cache: not for everybody.
     let (cache, _) = access::cache(&app, &headers, &name, Permission::Push).await?;
     let collected = collected(&app, &cache).await?;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{FromRequestParts, Path, Request},
-    http::{HeaderMap, StatusCode, request::Parts},
+    extract::Request,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,7 +23,11 @@ use protocol::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, access};
+use super::{
+    ApiError,
+    access::{self, Part},
+    json::json_up_to,
+};
 use crate::{app::App, auth::Caller, promote::tags::TagError};
 
 /// The most JSON that a request may be.
@@ -57,22 +61,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/candidates", get(explain::candidates))
 }
 
-/// A part of the path beside the cache.
-struct Part<T>(CacheName, T);
-
-impl<S: Send + Sync, T: std::str::FromStr<Err: std::fmt::Display>> FromRequestParts<S> for Part<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path((cache, part)) = Path::<(String, String)>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| malformed("The address is not UTF-8."))?;
-        let name = cache.parse().map_err(|error| malformed(format!("{cache:?} is no name of a cache: {error}")))?;
-        let part = part.parse().map_err(|error| malformed(format!("{part:?} in the address: {error}")))?;
-        Ok(Self(name, part))
-    }
-}
-
 /// The cache, for a caller whose token lets them pull, push or promote: that anybody may pull does not open the books.
 async fn insider(app: &App, headers: &HeaderMap, name: &CacheName) -> Result<(Arc<Cache>, Caller), ApiError> {
     let (cache, caller) = access::cache(app, headers, name, Permission::Pull).await?;
@@ -86,10 +74,7 @@ async fn insider(app: &App, headers: &HeaderMap, name: &CacheName) -> Result<(Ar
 }
 
 async fn json<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
-    let body = axum::body::to_bytes(request.into_body(), MAX_JSON_BYTES).await.map_err(|_| {
-        ApiError::new(ErrorCode::TooLarge, format!("The request is cut off, or larger than {MAX_JSON_BYTES} bytes."))
-    })?;
-    serde_json::from_slice(&body).map_err(|error| malformed(format!("The JSON is malformed: {error}")))
+    json_up_to(request, MAX_JSON_BYTES).await
 }
 
 fn malformed(message: impl Into<String>) -> ApiError {

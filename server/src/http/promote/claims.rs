@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use database::{Act, Claim, ClaimId, NewClaim};
+use database::{Act, Cache, Claim, ClaimId, NewClaim};
 use formats::Sha256;
 use protocol::{
     CacheName, ErrorCode, Permission,
@@ -107,8 +107,7 @@ pub(in crate::http) async fn show(
     headers: HeaderMap,
 ) -> Result<Json<ClaimAnswer>, ApiError> {
     let (cache, _) = insider(&app, &headers, &name).await?;
-    let claim = app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)?;
-    Ok(Json(answer(claim)))
+    Ok(Json(answer(find(&app, &cache, id).await?)))
 }
 
 /// Has a claim verified again, as the policy is now.
@@ -118,7 +117,7 @@ pub(in crate::http) async fn verify(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (cache, _) = access::cache(&app, &headers, &name, Permission::Push).await?;
-    let claim = app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)?;
+    let claim = find(&app, &cache, id).await?;
     if !app.database.requeue_claim(claim.id, app.clock.now()).await? {
         return Err(retracted(&claim));
     }
@@ -133,7 +132,7 @@ pub(in crate::http) async fn withdraw(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (cache, caller) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
-    let claim = app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)?;
+    let claim = find(&app, &cache, id).await?;
     if caller.subject() != Some(claim.builder.subject.as_str()) {
         return Err(ApiError::forbidden());
     }
@@ -161,9 +160,13 @@ async fn revoked(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (cache, _) = access::cache(app, headers, name, Permission::Promote).await?;
-    let claim = app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)?;
+    let claim = find(app, &cache, id).await?;
     let reason = reason(&read_json(request).await?)?;
     retract(app, &claim, ClaimState::Revoked, &reason).await
+}
+
+async fn find(app: &App, cache: &Cache, id: i64) -> Result<Claim, ApiError> {
+    app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)
 }
 
 async fn retract(app: &App, claim: &Claim, state: ClaimState, reason: &str) -> Result<Response, ApiError> {

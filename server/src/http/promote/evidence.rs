@@ -15,6 +15,7 @@ use crate::{
     http::{
         ApiError,
         access::{self, InPath},
+        json::body_up_to,
     },
 };
 
@@ -51,9 +52,7 @@ pub(in crate::http) async fn put(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let (cache, _) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
-    let body = axum::body::to_bytes(request.into_body(), MAX_BYTES).await.map_err(|_| {
-        ApiError::new(ErrorCode::TooLarge, format!("The request is cut off, or larger than {MAX_BYTES} bytes."))
-    })?;
+    let body = body_up_to(request, MAX_BYTES).await?;
     let mut rest = &body[..];
     let mut documents = Vec::new();
     while !rest.is_empty() {
