@@ -12,7 +12,7 @@ mod frame;
 mod lane;
 mod ticket;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use database::{CacheId, ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
 use protocol::ChunkHash;
@@ -244,7 +244,9 @@ impl ChunkStore {
     }
 }
 
-/// How many processors there are.
+/// How many processors there are. Asked once: on Linux the answer is read from the files of the control group.
 pub(crate) fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    *PROCESSORS
 }

@@ -69,7 +69,7 @@ struct Tally {
 
 fn tally<'a>(sizes: ChunkSizes, paths: impl Iterator<Item = &'a str>) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
-    let mut compressor = zstd::bulk::Compressor::new(3)?;
+    let mut compressor = protocol::frame_compressor(3)?;
     let mut buffer = vec![0; 1 << 20];
     for path in paths {
         let mut dump = Command::new("nix-store").args(["--dump", path]).stdout(Stdio::piped()).spawn()?;

@@ -55,7 +55,7 @@ impl Compressor {
         let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
         let mut context = match idle {
             Some(context) => context,
-            None => Context { compressor: zstd::bulk::Compressor::new(self.level)?, output: Vec::new() },
+            None => Context { compressor: protocol::frame_compressor(self.level)?, output: Vec::new() },
         };
         context.output.clear();
         context.output.reserve(zstd::zstd_safe::compress_bound(chunk.len()));

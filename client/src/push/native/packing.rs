@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use protocol::push::ChunkMessage;
+use protocol::{frame_compressor, push::ChunkMessage};
 use tokio::sync::Semaphore;
 use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 
@@ -139,7 +139,7 @@ impl Packer {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut tools = match idle {
             Some(tools) => tools,
-            None => Tools { compressor: Compressor::new(self.level)?, scratch: Vec::new() },
+            None => Tools { compressor: frame_compressor(self.level)?, scratch: Vec::new() },
         };
         let packed = tools.pack(job);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
