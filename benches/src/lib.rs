@@ -4,11 +4,19 @@
 //! everything. A [`served::Served`] is a real server with a folder of its own; what passes between it and its clients goes through
 //! a [`proxy::Proxy`] that counts; [`process`] tells what a program took of the machine; [`account`] does the unavoidable work of
 //! a data set by itself, on one core, so that figures have a physical limit beside them; [`table`] prints.
+//! For reading, a [`subject::Subject`] is a cache with the data sets, ours or a peer, [`nginx::Nginx`] the peer that can be started
+//! here, [`load`] asks it over many connections, and [`machine`] tells what the machine can do.
 
 pub mod account;
+pub mod http;
+pub mod load;
+pub mod machine;
+pub mod nginx;
 pub mod process;
 pub mod proxy;
 pub mod roles;
+pub mod scattered;
 pub mod served;
 pub mod sets;
+pub mod subject;
 pub mod table;

@@ -67,8 +67,20 @@ pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 /// # Errors
 /// It has ended.
 pub fn rss_peak(pid: u32) -> anyhow::Result<u64> {
+    of_status(pid, "VmHWM:")
+}
+
+/// The memory that a process has now, in bytes.
+///
+/// # Errors
+/// It has ended.
+pub fn rss_now(pid: u32) -> anyhow::Result<u64> {
+    of_status(pid, "VmRSS:")
+}
+
+fn of_status(pid: u32, field: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 

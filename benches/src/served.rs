@@ -35,10 +35,23 @@ impl Served {
     /// # Errors
     /// It does not start.
     pub fn start(programs: &Programs, scratch: &Path) -> anyhow::Result<Self> {
+        Self::start_with(programs, scratch, &[])
+    }
+
+    /// The same, with these variables set.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_with(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
         let log = folder.path().join("log");
         let data = folder.path().join("data");
-        let mut command = programs.server()?;
+        let server = || {
+            let mut command = programs.server()?;
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            std::io::Result::Ok(command)
+        };
+        let mut command = server()?;
         command.arg("--data-dir").arg(&data).args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let process = Killed(command.spawn()?);
@@ -52,10 +65,16 @@ impl Served {
             sleep(Duration::from_millis(5));
         };
         let make = ["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"];
-        let made = programs.server()?.arg("--data-dir").arg(&data).args(make).output()?;
+        let made = server()?.arg("--data-dir").arg(&data).args(make).output()?;
         anyhow::ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
         let token = String::from_utf8(made.stdout)?.trim().to_owned();
         Ok(Self { process, address, token, folder })
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
     }
 
     /// Where it listens.

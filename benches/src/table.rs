@@ -13,6 +13,12 @@ impl Samples {
         self.0.sort_by(f64::total_cmp);
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The middle one; of an even number the lower of the two; zero of none.
     #[must_use]
     pub fn median(&self) -> f64 {

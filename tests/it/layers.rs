@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("memory", &[]),
     ("formats", &[]),
     ("protocol", &["formats"]),
-    ("storage", &[]),
+    ("storage", &["memory"]),
     ("s3", &["storage"]),
     ("source", &["formats"]),
     ("database", &["formats", "protocol"]),

@@ -46,9 +46,10 @@ impl Frames {
         let this = self.clone();
         Ahead::new(extents.into_iter().map(move |chunks| {
             let range = Extent::of(&chunks).range();
+            let length = range.end - range.start;
             let this = this.clone();
             Part {
-                weight: (range.end - range.start).min(EXTENT_BYTES),
+                weight: if is_held_whole(&chunks, length) { length } else { EXTENT_BYTES },
                 open: async move { this.open(chunks).await }.boxed(),
             }
         }))
@@ -113,7 +114,7 @@ impl Frames {
         let extent = Extent::of(&chunks);
         let range = extent.range();
         let start = range.start;
-        if range.end - start <= EXTENT_BYTES {
+        if is_held_whole(&chunks, range.end - start) {
             return self.open_short(chunks).await;
         }
         let pieces = match self.storage.stream(&pack::key(extent.pack), range).await {
@@ -150,6 +151,11 @@ impl Frames {
         }
         Ok(stream::iter(frames).boxed())
     }
+}
+
+/// Whether an extent is in memory whole before any of it is handed on: a frame has to be, and a short one may as well be.
+const fn is_held_whole(chunks: &[ChunkLocation], length: u64) -> bool {
+    chunks.len() == 1 || length <= EXTENT_BYTES
 }
 
 /// An extent of which pieces come, of any length.

@@ -35,18 +35,23 @@ struct State {
 }
 
 impl Handles {
+    /// The object, if it was opened before. Costs no I/O.
+    pub(super) fn known(&self, key: &Key) -> Option<Arc<Open>> {
+        let mut state = self.lock();
+        state.uses += 1;
+        let now = state.uses;
+        let (open, used) = state.open.get_mut(key)?;
+        *used = now;
+        Some(Arc::clone(open))
+    }
+
     /// The object at `path`, opened now or before.
     pub(super) fn open(&self, key: &Key, path: &Path) -> io::Result<Arc<Open>> {
-        let changes = {
-            let mut state = self.lock();
-            state.uses += 1;
-            let now = state.uses;
-            if let Some((open, used)) = state.open.get_mut(key) {
-                *used = now;
-                return Ok(Arc::clone(open));
-            }
-            state.changes
-        };
+        // Counted first: a change between this and the look-up is one too many, not one too few.
+        let changes = self.lock().changes;
+        if let Some(open) = self.known(key) {
+            return Ok(open);
+        }
         let file = match File::open(path) {
             // A parent of the key is an object itself.
             Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(io::ErrorKind::NotFound.into()),
