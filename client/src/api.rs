@@ -1,5 +1,6 @@
 //! The server's side of things: Attic's API v1 over HTTP.
 
+mod admin;
 mod body;
 mod error;
 mod login;
@@ -26,6 +27,7 @@ use url::Url;
 
 use crate::retry::{Again, RetryPolicy, Retryable, retry};
 
+pub use admin::{ActQuery, TokenQuery};
 pub use body::{NarBody, Pace};
 pub use error::{ApiError, Refusal};
 pub use login::IdentitySource;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admin;
 mod promote;
 mod push;
 mod watch;
@@ -13,6 +14,7 @@ use std::{
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use admin::{Audit, Limits, OnServer, Token, Warm};
 pub(crate) use promote::{Candidates, ClaimBuild, Explain, Promote};
 pub(crate) use push::{Protocol, Push};
 pub(crate) use watch::{PostBuildHook, Stop, WatchExec, WatchStore, WatchStoreVerb, Watching};
@@ -42,6 +44,11 @@ pub(crate) enum Command {
     /// Keep paths in a cache, however long they are not used.
     #[command(subcommand)]
     Pin(Pin),
+    /// Make, list and revoke access tokens.
+    #[command(subcommand)]
+    Token(Token),
+    Audit(Audit),
+    Warm(Warm),
     /// Say which outputs are clean, and promote them.
     #[command(subcommand)]
     Promote(Promote),
@@ -80,6 +87,7 @@ pub(crate) enum Cache {
     Create(Create),
     Configure(Configure),
     Info(Info),
+    Limits(Limits),
     Destroy(Destroy),
 }
 
@@ -261,6 +269,15 @@ mod tests {
             "attic cache create main --public --priority 30 --upstream-cache-key-name a --upstream-cache-key-name b",
             "attic cache configure ci:main --private --retention-period 30days",
             "attic cache info main",
+            "attic cache limits main --quota 10GiB --max-size 0 --read-only",
+            "attic cache limits main --writable --json",
+            "attic token list --server ci --expiring 14d --subject ada --all --json",
+            "attic token make --sub ci --validity 90d --grant main=pull,push --grant team-*=pull",
+            "attic token show 4711",
+            "attic token revoke 4711",
+            "attic token revoke --subject ada",
+            "attic audit --since 30d --cache main --limit 5 --json",
+            "attic warm ci:main nixpkgs#hello .#default --nix-arg=--impure",
             "attic cache destroy main --no-confirm",
             "attic completions bash",
         ] {
@@ -280,6 +297,12 @@ mod tests {
             "attic cache configure main --public --private",
             "attic cache configure main --retention-period 1day --reset-retention-period",
             "attic cache configure main --retention-period soon",
+            "attic cache limits main --read-only --writable",
+            "attic cache limits main --quota much",
+            "attic token revoke",
+            "attic token revoke 4711 --subject ada",
+            "attic token make --sub ci --validity 90d",
+            "attic warm main",
             "attic login ci http://x token --oidc",
             "attic push main x -j 0",
             "attic push main x --limit-rate 0",

@@ -1,5 +1,6 @@
 //! What the commands do.
 
+mod admin;
 mod cache;
 mod completions;
 mod login;
@@ -8,6 +9,7 @@ mod post_build_hook;
 mod promote;
 mod push;
 mod use_cache;
+mod warm;
 mod watch;
 mod watch_exec;
 mod watch_store;
@@ -29,6 +31,7 @@ pub(crate) async fn run(
         Command::Push(push) => return push::run(push, &environment, printer).await,
         Command::WatchStore(given) => return watch_store::run(given, &environment, printer).await,
         Command::WatchExec(given) => return watch_exec::run(given, &environment, printer).await,
+        Command::Warm(warm) => return warm::run(warm, &environment, printer).await,
         Command::Promote(verb) => return promote::run(verb, &environment, printer).await,
         Command::Explain(given) => promote::explain(&given, &environment, printer).await,
         Command::Candidates(given) => promote::candidates(&given, &environment, printer).await,
@@ -42,6 +45,9 @@ pub(crate) async fn run(
         Command::Cache(Cache::Configure(configure)) => cache::configure(configure, &environment, printer).await,
         Command::Cache(Cache::Info(info)) => cache::info(&info, &environment, printer).await,
         Command::Cache(Cache::Destroy(destroy)) => cache::destroy(&destroy, &environment, printer).await,
+        Command::Cache(Cache::Limits(limits)) => admin::limits(limits, &environment, printer).await,
+        Command::Token(given) => admin::token(given, &environment, printer).await,
+        Command::Audit(given) => admin::audit(given, &environment, printer).await,
         Command::Pin(given) => pin::run(given, &environment, printer).await,
         Command::Completions(completions) => {
             completions::run(program, &completions);

@@ -42,6 +42,7 @@ pub(crate) fn api(error: &ApiError) -> Failure {
                 (Some(hint), _) => hint,
                 (None, Some(ErrorCode::NoSuchCache)) => "create it with `cache create`",
                 (None, Some(ErrorCode::NotFound)) => "the address must be that of the server, without a cache's name",
+                (None, Some(ErrorCode::ReadOnly)) => "an admin of the cache turns that with `cache limits`",
                 (None, Some(ErrorCode::CacheAlreadyExists)) => "change it with `cache configure`",
                 (None, _) if status == ExitStatus::NotAllowed => {
                     "log in with a token that allows this, or set ATTIC_TOKEN; tokens expire"

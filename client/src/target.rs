@@ -13,6 +13,40 @@ use crate::{
     output::Failure,
 };
 
+/// How to reach a server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    endpoint: Url,
+    token: Option<String>,
+    /// What to exchange for a token, if there is none.
+    identity: Option<IdentitySource>,
+}
+
+impl Server {
+    /// Finds the server of that name in the configuration file; if none is named, `ATTIC_SERVER`, or else the file's default.
+    pub(crate) fn find(name: Option<&str>, environment: &Environment) -> Result<Self, Failure> {
+        let config = Config::read(&environment.config_file(CONFIG_FILE)?)?;
+        let (endpoint, token) = match (name, environment.server.as_deref()) {
+            (Some(name), _) => named(&config, name, environment)?,
+            (None, Some(endpoint)) => from_environment(&config, endpoint, environment)?,
+            (None, None) => named(&config, default_server(&config)?, environment)?,
+        };
+        // An identity is for the server in the environment, as a token there would be.
+        let identity = environment.identity.clone().filter(|_| {
+            let own = environment.server.as_deref();
+            token.is_none() && own.is_none_or(|own| own.trim_end_matches('/') == endpoint.trim_end_matches('/'))
+        });
+        Ok(Self { endpoint: parse_endpoint(&endpoint)?, token, identity })
+    }
+
+    /// The server, ready to be asked.
+    pub(crate) fn api(self) -> Result<Api, Failure> {
+        let mut settings = Settings::new(self.endpoint, self.token);
+        settings.identity = self.identity;
+        Api::new(settings).map_err(|error| failure::api(&error))
+    }
+}
+
 /// A cache and how to reach its server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -43,18 +77,8 @@ impl Target {
             None => (None, given),
         };
         let cache = cache.parse().map_err(|error| Failure::usage(format!("{cache:?} is no cache name: {error}")))?;
-        let config = Config::read(&environment.config_file(CONFIG_FILE)?)?;
-        let (endpoint, token) = match (server, environment.server.as_deref()) {
-            (Some(name), _) => named(&config, name, environment)?,
-            (None, Some(endpoint)) => from_environment(&config, endpoint, environment)?,
-            (None, None) => named(&config, default_server(&config)?, environment)?,
-        };
-        // An identity is for the server in the environment, as a token there would be.
-        let identity = environment.identity.clone().filter(|_| {
-            let own = environment.server.as_deref();
-            token.is_none() && own.is_none_or(|own| own.trim_end_matches('/') == endpoint.trim_end_matches('/'))
-        });
-        Ok(Self { cache, endpoint: parse_endpoint(&endpoint)?, token, identity })
+        let Server { endpoint, token, identity } = Server::find(server, environment)?;
+        Ok(Self { cache, endpoint, token, identity })
     }
 
     /// The server, ready to be asked.

@@ -146,9 +146,14 @@ impl Context<'_> {
         Ok(config)
     }
 
+    /// The operator.
+    fn who(&self) -> Who {
+        Who::operator(&self.sources.environment)
+    }
+
     /// Writes down what the operator did.
     async fn note(&self, database: &dyn Database, deed: Deed) {
-        note(database, self.clock.now(), &Who::operator(&self.sources.environment), deed).await;
+        note(database, self.clock.now(), &self.who(), deed).await;
     }
 }
 

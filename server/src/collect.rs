@@ -19,6 +19,7 @@ mod mark;
 mod packs;
 mod paths;
 mod plan;
+mod records;
 mod report;
 mod rewrite;
 mod roots;
@@ -31,6 +32,7 @@ use database::{CacheId, CollectedCache, Database};
 use protocol::{Clock, Timestamp};
 
 use crate::{
+    audit::Who,
     chore::{Chore, ChoreError},
     journal::Journal,
 };
@@ -90,6 +92,7 @@ pub struct Collector {
     journal: Arc<Journal>,
     policy: Policy,
     extra: Vec<Arc<dyn ExtraRoots>>,
+    who: Who,
 }
 
 /// A round being made: what it goes by, and what it has done so far.
@@ -104,7 +107,7 @@ impl Collector {
     /// A collector of what `database` knows and `journal`'s storage holds.
     #[must_use]
     pub fn new(database: Arc<dyn Database>, journal: Arc<Journal>, policy: Policy) -> Self {
-        Self { database, journal, policy, extra: Vec::new() }
+        Self { database, journal, policy, extra: Vec::new(), who: Who::server() }
     }
 
     /// Keeps these roots too.
@@ -112,6 +115,12 @@ impl Collector {
     pub fn with_roots(mut self, roots: Arc<dyn ExtraRoots>) -> Self {
         self.extra.push(roots);
         self
+    }
+
+    /// The audit says that this is whose doing it is.
+    #[must_use]
+    pub fn acting_for(self, who: Who) -> Self {
+        Self { who, ..self }
     }
 
     /// What decides.
@@ -195,6 +204,8 @@ impl Round<'_> {
         self.packs(watermark.pack).await?;
         self.strays().await?;
         self.objects().await?;
+        self.unfinished().await?;
+        self.merge_records().await?;
         Ok(())
     }
 

@@ -1,5 +1,8 @@
 //! Collection, from outside: what is deleted frees its space, what is needed stays, and nothing in between is to be seen.
 
+mod acts;
+mod storm;
+
 use formats::StorePath;
 use reqwest::Method;
 use serde_json::json;

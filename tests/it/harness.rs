@@ -22,6 +22,7 @@ pub(crate) mod nix;
 mod pull;
 mod seed;
 mod server;
+mod shelf;
 
 pub(crate) use backing::Backing;
 pub(crate) use half_push::HalfPush;
@@ -30,6 +31,7 @@ pub(crate) use nar::{Node, TestPath};
 pub(crate) use pull::{Pulled, compress, decompress};
 pub(crate) use seed::Seed;
 pub(crate) use server::Server;
+pub(crate) use shelf::Shelf;
 
 /// The harness itself: a server lives through all that tests do to it.
 #[tokio::test]

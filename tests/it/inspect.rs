@@ -2,6 +2,7 @@
 
 mod fixtures;
 mod flips;
+mod heal;
 mod metrics;
 mod scrub;
 mod stalled;

@@ -69,6 +69,32 @@ pub(crate) struct Push {
     pub(crate) force_preamble: bool,
 }
 
+impl Push {
+    /// What a plain `push CACHE PATH…` is.
+    pub(crate) fn of(cache: String, paths: Vec<PathBuf>) -> Self {
+        Self {
+            cache: Some(cache),
+            paths,
+            stdin: false,
+            all_valid: false,
+            exclude: Vec::new(),
+            no_closure: false,
+            ignore_upstream_cache_filter: false,
+            dry_run: false,
+            explain: false,
+            json: false,
+            protocol: Protocol::Auto,
+            level: None,
+            compression_jobs: None,
+            max_request_size: None,
+            limit_rate: None,
+            jobs: const { NonZeroUsize::new(5).unwrap() },
+            attempts: const { NonZeroU32::new(6).unwrap() },
+            force_preamble: false,
+        }
+    }
+}
+
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
@@ -85,6 +111,11 @@ fn request_bytes(text: &str) -> Result<NonZeroU64, String> {
         bytes if bytes.get() >= MIN_REQUEST_BYTES => Ok(bytes),
         _ => Err("it must be 1 MiB at least".to_owned()),
     }
+}
+
+/// The same, and 0.
+pub(super) fn bytes_or_none(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { bytes(text).map(NonZeroU64::get) }
 }
 
 /// A number of bytes, with the units that people use: `K` and `KiB` are 1024 bytes, `KB` is 1000.

@@ -217,6 +217,17 @@ impl Collection for Index {
         .await)
     }
 
+    async fn forget_seen_chunks(&self, cache: CacheId, limit: u32) -> Result<u64> {
+        writing!(self, |connection| typed(async {
+            let done = sqlx::query_file!("../sql/common/chunk_cache_forget.sql", cache.0, i64::from(limit))
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+            Ok(done.rows_affected())
+        })
+        .await)
+    }
+
     async fn pending_removals(&self, limit: u32) -> Result<Vec<Removal>> {
         asking!(self, |connection| typed(async {
             let rows = sqlx::query_file!("../sql/common/removal_list.sql", i64::from(limit))

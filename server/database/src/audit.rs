@@ -56,6 +56,10 @@ acts! {
     PinRemove = "pin.remove",
     /// Paths were deleted by hand.
     PathDelete = "path.delete",
+    /// Somebody had rounds of collection made.
+    Collect = "gc.run",
+    /// Collection removed paths that nobody had used for long enough.
+    CollectRemove = "gc.remove",
     /// A token was made.
     TokenMint = "token.mint",
     /// A token, or all tokens of a subject, were revoked.

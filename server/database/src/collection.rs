@@ -240,6 +240,9 @@ pub trait Collection {
     /// Forgets what is left of a deleted cache besides its paths: its pins and limits, and its keys if `keys`.
     async fn strip_cache(&self, cache: CacheId, keys: bool) -> Result<()>;
 
+    /// Forgets which chunks a deleted cache has seen, some `limit` of them; says how many.
+    async fn forget_seen_chunks(&self, cache: CacheId, limit: u32) -> Result<u64>;
+
     /// A page of removals that the storage has not been told of.
     async fn pending_removals(&self, limit: u32) -> Result<Vec<Removal>>;
 

@@ -20,14 +20,17 @@ macro_rules! checks {
 mod audit;
 mod caches;
 mod chunks;
+mod collection;
 mod commits;
 mod concurrency;
 mod documents;
 mod fixtures;
 mod inspection;
 mod leases;
+mod limits;
 mod outcomes;
 mod paths;
+mod pins;
 mod promotion;
 mod quarantine;
 mod rebuild;
@@ -60,9 +63,11 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         concurrency::CHECKS,
         documents::CHECKS,
         leases::CHECKS,
+        limits::CHECKS,
         inspection::CHECKS,
         outcomes::CHECKS,
         paths::CHECKS,
+        pins::CHECKS,
         promotion::CHECKS,
         quarantine::CHECKS,
         rebuild::CHECKS,
@@ -71,7 +76,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         visibility::CHECKS,
     ];
     let mut failed = Vec::new();
-    for check in files.into_iter().flatten() {
+    for check in files.into_iter().chain(collection::CHECKS).flatten() {
         let database = open().await;
         // In a task, so that a panic ends this check and not the suite; its message is printed as it happens.
         if tokio::spawn((check.run)(database)).await.is_err() {

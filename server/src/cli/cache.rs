@@ -2,6 +2,7 @@
 
 mod create;
 mod key;
+mod limits;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -19,6 +20,8 @@ pub(super) enum CacheVerb {
     List,
     /// Show a cache
     Info(InfoArgs),
+    /// Show or change what it may hold, and whether it takes anything in
+    Limits(limits::LimitsArgs),
     /// Change the keys that sign its narinfos
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -49,6 +52,9 @@ async fn act(
         }
         CacheVerb::List => show::list(database, output).await,
         CacheVerb::Key(verb) => key::run(verb, &*open_journal_beside(config).await?, database, context, output).await,
+        CacheVerb::Limits(args) => {
+            limits::run(args, &*open_journal_beside(config).await?, database, context, output).await
+        }
         CacheVerb::Info(args) => show::info(&args.name, database, output).await,
     }
 }

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use database::CollectedCache;
+use database::{Act, CollectedCache};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Failure, Output, block_on};
 use crate::{
+    audit::Deed,
     collect::{CachePlan, Collector, Policy, Report},
     config::Config,
     promote::roots::PromotedRoots,
@@ -41,7 +42,15 @@ pub(super) fn run(args: &GcArgs, context: &Context<'_>, output: &mut Output<'_>)
     config.validate()?;
     block_on(async {
         let collector = collector(&config, args.grace).await?;
-        if args.dry_run { show(&collector, args.json, output).await } else { collect(&collector, args, output).await }
+        if args.dry_run {
+            return show(&collector, args.json, output).await;
+        }
+        let collector = collector.acting_for(context.who());
+        let report = collect(&collector, args, output).await?;
+        let done = report.numbers().into_iter().filter(|(_, number)| *number > 0);
+        let done: Vec<String> = done.map(|(name, number)| format!("{name} {number}")).collect();
+        context.note(&**collector.database(), Deed::done(Act::Collect).detail(done.join(", "))).await;
+        print(&report, args.json, output)
     })?
 }
 
@@ -83,7 +92,7 @@ pub(super) fn forever(context: &Context<'_>, output: &mut Output<'_>) -> Result<
     })?
 }
 
-async fn collect(collector: &Collector, args: &GcArgs, output: &mut Output<'_>) -> Result<(), Failure> {
+async fn collect(collector: &Collector, args: &GcArgs, output: &mut Output<'_>) -> Result<Report, Failure> {
     let Some(chore) = collector.begin().await? else {
         return Err(Failure::failed("somebody is collecting already")
             .hint("a replica of the server does it now and then; try again in a minute"));
@@ -101,7 +110,7 @@ async fn collect(collector: &Collector, args: &GcArgs, output: &mut Output<'_>) 
         report.add(&collector.rounds(&chore).await?);
     }
     chore.end(serde_json::to_string(&report).unwrap_or_default()).await?;
-    print(&report, args.json, output)
+    Ok(report)
 }
 
 fn print(report: &Report, json: bool, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use database::{CollectedCache, NewPin};
+use database::{Act, CollectedCache, NewPin, Outcome};
 use formats::{StoreDir, StorePath};
 use protocol::{CacheName, Timestamp};
 
 use super::{Context, Failure, Output, block_on, gc};
-use crate::collect::{Collector, Deletion, Explanation, Reach, Reason};
+use crate::{
+    audit::Deed,
+    collect::{Collector, Deletion, Explanation, Reach, Reason},
+};
 
 /// A path of a cache.
 #[derive(Debug, Args)]
@@ -163,6 +166,12 @@ pub(super) fn path(verb: PathVerb, context: &Context<'_>, output: &mut Output<'_
             collector.delete_now(&cache, path.hash(), reach).await?
         };
         let done = done.ok_or_else(|| not_there(&path, &args.path.cache))?;
+        if !args.dry_run {
+            let outcome = if done.is_refused() { Outcome::Refused } else { Outcome::Done };
+            let deed = Deed::done(Act::PathDelete).on(&args.path.cache).object(path.hash().to_string());
+            let deed = deed.ended(outcome).detail(format!("{} paths", done.paths.len()));
+            context.note(&**collector.database(), deed).await;
+        }
         if args.path.json {
             writeln!(output.data, "{}", done.to_json())?;
         } else {
@@ -211,6 +220,8 @@ pub(super) fn pin(verb: PinVerb, context: &Context<'_>, output: &mut Output<'_>)
                 let revision = collector.database().add_pin(&pin).await?;
                 let revision = revision.ok_or_else(|| not_there(&pin.path, &args.cache))?;
                 collector.journal().note_cache(&**collector.database(), &args.cache).await?;
+                let deed = Deed::done(Act::PinAdd).on(&args.cache).object(&pin.name).detail(pin.path.to_string());
+                context.note(&**collector.database(), deed).await;
                 writeln!(output.notes, "Pinned {} as {} (revision {revision}).", pin.path, pin.name)?;
             }
             PinVerb::List { cache } => {
@@ -227,6 +238,8 @@ pub(super) fn pin(verb: PinVerb, context: &Context<'_>, output: &mut Output<'_>)
                     return Err(Failure::failed(format!("there is no pin {name} in the cache {cache}")));
                 }
                 collector.journal().note_cache(&**collector.database(), &cache).await?;
+                let deed = Deed::done(Act::PinRemove).on(&cache).object(name);
+                context.note(&**collector.database(), deed).await;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use database::{CollectedCache, NarId};
+use database::{Act, CollectedCache, NarId};
 use formats::StorePathHash;
 use protocol::Timestamp;
 
@@ -16,10 +16,15 @@ use super::{
     plan::{Plan, Rules},
     roots,
 };
-use crate::pack::{self, Record, Stamp};
+use crate::{
+    audit::{self, Deed},
+    pack::{self, Record, Stamp},
+};
 
 /// How many paths one transaction changes.
 const BATCH: usize = 500;
+/// How many notes of chunks that a deleted cache has seen one transaction removes.
+const SEEN: u32 = 5000;
 /// How many paths are read at a time.
 const PAGE: u32 = 2000;
 
@@ -172,9 +177,19 @@ impl Round<'_> {
             self.database().condemn_paths(cache.id, batch, self.now).await?;
             self.report.paths_condemned += batch.len() as u64;
         }
-        self.report.paths_removed += self.remove(&cache, &graph, &plan.remove, condemned_by).await?;
-        if cache.deleted_at.is_some() && plan.paths > 0 {
-            self.database().strip_cache(cache.id, !self.policy().soft_delete_caches).await?;
+        let removed = self.remove(&cache, &graph, &plan.remove, condemned_by).await?;
+        self.report.paths_removed += removed;
+        if removed > 0 {
+            let deed = Deed::done(Act::CollectRemove).on(&cache.name).detail(format!("{removed} paths"));
+            audit::note(&**self.database(), self.now, &self.collector.who, deed).await;
+        }
+        if cache.deleted_at.is_some() {
+            if plan.paths > 0 {
+                self.database().strip_cache(cache.id, !self.policy().soft_delete_caches).await?;
+            }
+            while self.database().forget_seen_chunks(cache.id, SEEN).await? > 0 {
+                self.chore.renew().await?;
+            }
         }
         Ok(())
     }

@@ -64,6 +64,10 @@ report! {
     objects_removed,
     /// Their bytes.
     bytes_freed,
+    /// Objects that were begun long ago and never finished.
+    unfinished_aborted,
+    /// Objects with records only that were merged into others.
+    records_merged,
 }
 
 impl Report {

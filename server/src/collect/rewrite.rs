@@ -1,17 +1,17 @@
 //! Rewriting: frames move as they are into a new pack, together with the records that are still true.
 
-mod records;
-
 use bytes::Bytes;
 use database::{ChunkId, ChunkLocation, MovedRun, PackId, PackName, PackUse, PackedChunk, Rewrite};
 use storage::Writer;
 
-use super::{CollectError, Round};
+use super::{
+    CollectError, Round,
+    records::{self, StampedRecord},
+};
 use crate::{
     fetch,
     pack::{self, Layout},
 };
-use records::StampedRecord;
 
 /// A new pack is closed when it has this many bytes of frames.
 const PACK_BYTES: u64 = 64 << 20;

@@ -12,6 +12,8 @@ use crate::pack;
 const STRAY_GRACE: Duration = Duration::from_secs(900);
 /// How long it is remembered that an object was removed: a commit that is that late must not find it forgotten.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// How long an object may take to be written, however short the lease of an upload is.
+const UNFINISHED: Duration = Duration::from_secs(24 * 3600);
 const PAGE: u32 = 2000;
 const BATCH: usize = 500;
 
@@ -84,6 +86,20 @@ impl Round<'_> {
                     }
                 }
                 Grave { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the storage forget what died while it was written.
+    pub(super) async fn unfinished(&mut self) -> Result<(), CollectError> {
+        let begun_before = self.now.minus(self.policy().upload_lease.max(UNFINISHED));
+        for prefix in ["packs/", "records/"] {
+            self.chore.renew().await?;
+            match self.collector.journal.storage().abort_unfinished(prefix, begun_before.0).await {
+                Ok(aborted) => self.report.unfinished_aborted += aborted,
+                // It may not be allowed to, and there is no harm in that but its cost.
+                Err(error) => tracing::warn!(%error, "unfinished uploads to the storage cannot be aborted"),
             }
         }
         Ok(())

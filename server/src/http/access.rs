@@ -87,14 +87,22 @@ pub(super) fn takes_changes(app: &App) -> Result<(), ApiError> {
     if app.settings.read_only { Err(ApiError::new(ErrorCode::ReadOnly, "This server is read-only.")) } else { Ok(()) }
 }
 
+/// Refuses if the settings of a cache are to stay as they are: it, or the whole server, is read-only.
+pub(super) async fn takes_settings(app: &App, cache: &Cache) -> Result<(), ApiError> {
+    takes_changes(app)?;
+    if app.database.find_limits(cache.id).await?.is_read_only { Err(read_only(cache)) } else { Ok(()) }
+}
+
+fn read_only(cache: &Cache) -> ApiError {
+    ApiError::new(ErrorCode::ReadOnly, format!("The cache {} is read-only.", cache.name))
+}
+
 /// Refuses if the cache takes nothing in: it, or the whole server, is read-only, or it is full.
 pub(super) async fn takes_pushes(app: &App, cache: &Cache) -> Result<(), ApiError> {
     takes_changes(app)?;
     match app.quotas.check(&*app.database, cache, app.clock.now()).await? {
         Ok(()) => Ok(()),
-        Err(Closed::ReadOnly) => {
-            Err(ApiError::new(ErrorCode::ReadOnly, format!("The cache {} is read-only.", cache.name)))
-        }
+        Err(Closed::ReadOnly) => Err(read_only(cache)),
         Err(Closed::Full { quota, used }) => {
             let message = format!("The cache {} holds {used} bytes, and may hold {quota}.", cache.name);
             let hint = "Ask an admin to raise the quota, or to collect what is not used.";

@@ -171,6 +171,7 @@ pub(super) async fn create_cache(
 async fn create(app: &App, name: CacheName, request: Request) -> Result<Response, ApiError> {
     let caller = access::caller(app, request.headers()).await?;
     access::allow(caller.require(Permission::CreateCache, &name, None), &caller)?;
+    access::takes_changes(app)?;
     let config: CacheConfig = json(request).await?;
     let cache = NewCache {
         is_public: config.is_public.unwrap_or(false),
@@ -212,10 +213,11 @@ async fn configure(app: &App, name: CacheName, request: Request) -> Result<Respo
     let only_retention = CacheConfig { retention_period: config.retention_period, ..CacheConfig::default() };
     let changes_settings = config != only_retention;
     let needed = if changes_settings { Permission::ConfigureCache } else { Permission::ConfigureCacheRetention };
-    let (_, caller) = access::cache(app, &headers, &name, needed).await?;
+    let (cache, caller) = access::cache(app, &headers, &name, needed).await?;
     if config.retention_period.is_some() && !caller.granted(&name).contains(Permission::ConfigureCacheRetention) {
         return Err(ApiError::forbidden());
     }
+    access::takes_settings(app, &cache).await?;
     let change = CacheChange {
         is_public: config.is_public,
         store_dir: config.store_dir.as_deref().map(store_dir).transpose()?,

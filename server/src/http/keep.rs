@@ -203,6 +203,14 @@ pub(super) async fn set_limits(
         let (cache, _) = access::cache(&app, &headers, &name, Permission::ConfigureCache).await?;
         let wanted: LimitsInfo = json(request).await?;
         let before = app.database.find_limits(cache.id).await?;
+        // What is read-only changes in nothing but that.
+        if wanted.read_only != Some(false)
+            && wanted != (LimitsInfo { read_only: wanted.read_only, ..LimitsInfo::default() })
+        {
+            access::takes_settings(&app, &cache).await?;
+        } else if wanted.max_size.is_some() || wanted.quota.is_some() {
+            access::takes_changes(&app)?;
+        }
         let size = |new: Option<u64>, old: Option<u64>| new.map_or(old, |new| Some(new).filter(|&size| size > 0));
         let limits = CacheLimits {
             max_size: size(wanted.max_size, before.max_size),

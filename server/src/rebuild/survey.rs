@@ -1,6 +1,6 @@
 //! The survey: the tails of all packs, read once and set down by what they are about.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use database::PackName;
 use futures::{StreamExt, TryStreamExt};
@@ -50,38 +50,60 @@ impl Rebuild<'_> {
             caches: Vec::new(),
             kept_out: HashMap::new(),
         };
-        for prefix in ["packs/", "records/"] {
-            let storage = std::sync::Arc::clone(&self.storage);
-            let listed = storage.list(prefix).err_into::<RebuildError>();
-            let mut tails = listed
-                .map_ok(|(key, size)| {
-                    let storage = &storage;
-                    async move {
-                        let records = tail::read(&**storage, &key, size).await;
-                        Ok((key, size, records))
-                    }
-                })
-                .try_buffered(TAILS)
-                .boxed();
-            while let Some((key, size, records)) = tails.try_next().await? {
-                match (pack::name(&key), records) {
-                    (_, Err(TailError::Storage(error))) => return Err(error.into()),
-                    (None, _) => self.report.damaged_packs.add(&key, "its name is that of no pack"),
-                    (_, Err(error)) => self.report.damaged_packs.add(&key, error),
-                    (Some(name), Ok(records)) => {
-                        self.report.packs += 1;
-                        self.take(&mut survey, name, size, prefix == "packs/", records)?;
-                    }
-                }
-                self.tell(Stage::Reading, self.report.packs + self.report.damaged_packs.count, None);
-            }
-        }
+        self.read_tails(&mut survey, "packs/", &mut HashSet::new()).await?;
+        let mut seen = HashSet::new();
+        // A server that collects meanwhile puts one object with records in the place of many.
+        while self.read_tails(&mut survey, "records/", &mut seen).await? {}
         survey.spool.flush()?;
         survey.frames.sort_unstable();
         survey.nars.sort_unstable();
         survey.rest.sort_unstable();
         survey.caches.sort_by_key(|(stamp, _)| *stamp);
         Ok(survey)
+    }
+
+    /// Reads the tails of all packs below a prefix but those in `seen`; objects with records only are added to it. Says whether one
+    /// went while it was read.
+    async fn read_tails(
+        &mut self,
+        survey: &mut Survey,
+        prefix: &'static str,
+        seen: &mut HashSet<PackName>,
+    ) -> Result<bool, RebuildError> {
+        let mut has_gone = false;
+        let storage = std::sync::Arc::clone(&self.storage);
+        let listed = storage.list(prefix).err_into::<RebuildError>();
+        let new = listed.try_filter(|(key, _)| {
+            std::future::ready(pack::name(key).map_or(seen.is_empty(), |name| !seen.contains(&name)))
+        });
+        let mut tails = new
+            .map_ok(|(key, size)| {
+                let storage = &storage;
+                async move {
+                    let records = tail::read(&**storage, &key, size).await;
+                    Ok((key, size, records))
+                }
+            })
+            .try_buffered(TAILS)
+            .boxed();
+        let mut names = Vec::new();
+        while let Some((key, size, records)) = tails.try_next().await? {
+            names.extend(pack::name(&key).filter(|_| prefix == "records/"));
+            match (pack::name(&key), records) {
+                (_, Err(TailError::Storage(error))) => return Err(error.into()),
+                (None, _) => self.report.damaged_packs.add(&key, "its name is that of no pack"),
+                (Some(_), Err(TailError::Gone)) if self.storage.size(&key).await?.is_none() => has_gone = true,
+                (_, Err(error)) => self.report.damaged_packs.add(&key, error),
+                (Some(name), Ok(records)) => {
+                    self.report.packs += 1;
+                    self.take(survey, name, size, prefix == "packs/", records)?;
+                }
+            }
+            self.tell(Stage::Reading, self.report.packs + self.report.damaged_packs.count, None);
+        }
+        drop(tails);
+        seen.extend(names);
+        Ok(has_gone)
     }
 
     fn take(

@@ -1,6 +1,7 @@
 //! What was pushed, deleted, pushed again and configured, before and after the index is lost.
 
 mod damage;
+mod merged;
 mod random;
 mod world;
 

@@ -147,6 +147,11 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         };
         stream::once(begun).flatten().boxed()
     }
+
+    async fn abort_unfinished(&self, prefix: &str, begun_before: i64) -> Result<u64> {
+        disturbed(&self.plan, Operation::Delete, async |_| self.inner.abort_unfinished(prefix, begun_before).await)
+            .await
+    }
 }
 
 struct FaultyWriter {

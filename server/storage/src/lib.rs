@@ -70,6 +70,12 @@ pub trait Storage: Send + Sync + Debug {
     ///
     /// The prefix is plain text: `packs/0` names `packs/0a` too. Objects that come or go meanwhile may be missed.
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>>;
+
+    /// Removes what is left of objects below `prefix` that somebody began to write before that time, in seconds since 1970, and
+    /// never finished; says how many there were. A store that sees to that by itself has nothing to do.
+    async fn abort_unfinished(&self, _prefix: &str, _begun_before: i64) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 /// An object that is being written. Dropped without [`Writer::finish`], it leaves nothing that a reader could see.
@@ -118,5 +124,9 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>> {
         (**self).list(prefix)
+    }
+
+    async fn abort_unfinished(&self, prefix: &str, begun_before: i64) -> Result<u64> {
+        (**self).abort_unfinished(prefix, begun_before).await
     }
 }

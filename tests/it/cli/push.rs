@@ -1,5 +1,6 @@
 //! `flywheel-push`, also as `attic`
 
+mod admin;
 mod caches;
 mod exit;
 mod login;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use storage::FaultPlan;
 
 use super::world::World;
 
@@ -17,6 +18,7 @@ enum Event {
     Document { cache: u8, text: u8 },
     Remove { cache: u8, path: u8 },
     Wait,
+    Collect,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -33,6 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (cache.clone(), 0..4_u8).prop_map(|(cache, text)| Event::Document { cache, text }),
         3 => (cache, path).prop_map(|(cache, path)| Event::Remove { cache, path }),
         2 => Just(Event::Wait),
+        1 => Just(Event::Collect),
     ]
 }
 
@@ -55,6 +58,11 @@ proptest! {
                     Event::Document { cache, text } => world.document(name(cache), &format!("log {text}")).await,
                     Event::Remove { cache, path } => world.remove(name(cache), path).await,
                     Event::Wait => world.clock.advance(Duration::from_secs(1)),
+                    Event::Collect => {
+                        world.many_records(64).await;
+                        world.clock.advance(Duration::from_secs(1));
+                        assert!(world.collect(FaultPlan::none()).await);
+                    }
                 }
             }
             world.assert_rebuilt().await;

@@ -12,16 +12,17 @@ use formats::{Compression, NarHash, PathInfo, SecretKey, StoreDir, StorePath, St
 use futures::{StreamExt, TryStreamExt, stream};
 use protocol::{CacheName, ChunkSizes, Clock, FixedClock, Timestamp};
 use sqlite::SqliteDatabase;
-use storage::{Key, MemoryStorage, Storage};
+use storage::{FaultPlan, FaultyStorage, Key, MemoryStorage, Storage};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use super::super::{Options, RebuildError, Report, rebuild};
 use crate::{
+    collect::{Collector, Policy},
     fetch::Fetch,
     ingest::{BodyReader, Ingest, Limits, WireDigest},
     journal::{Journal, Seal},
-    pack::{Record, Removal},
+    pack::{DamageRecord, Record, Removal},
     store::ChunkStore,
 };
 
@@ -206,6 +207,38 @@ impl World {
         self.database().forget(&[Gone::Path { cache: cache.id, hash }]).await.unwrap();
         let removal = Removal::Path { cache: cache.name.to_string(), hash: hash.to_string() };
         self.parts.journal.record(at, vec![Record::Removal(removal)]).await.unwrap();
+    }
+
+    /// So many objects of records that say nothing which is true.
+    pub(super) async fn many_records(&self, count: u64) {
+        for offset in 0..count {
+            let damage = Record::Damage(DamageRecord { pack: "00".repeat(16), offset });
+            self.parts.journal.record(self.parts.journal.stamp(), vec![damage]).await.unwrap();
+        }
+    }
+
+    /// Collects until there is nothing left to do, on a storage that fails as planned; whether it came to its end.
+    pub(super) async fn collect(&self, plan: FaultPlan) -> bool {
+        let storage = FaultyStorage::new((*self.storage).clone(), plan);
+        let journal = Journal::new(Arc::new(storage), self.clock.clone(), seal());
+        let policy = Policy {
+            retention: None,
+            max_size: None,
+            grace: Duration::ZERO,
+            upload_lease: Duration::ZERO,
+            live_percent: 80,
+            soft_delete_caches: false,
+        };
+        let collector = Collector::new(Arc::clone(&self.parts.database), journal, policy);
+        let chore = collector.begin().await.unwrap().unwrap();
+        let done = collector.rounds(&chore).await;
+        chore.give_up().await;
+        done.is_ok()
+    }
+
+    /// The objects that have records only.
+    pub(super) async fn record_objects(&self) -> usize {
+        self.storage.list("records/").count().await
     }
 
     /// Somebody reads a path whose NAR is damaged.

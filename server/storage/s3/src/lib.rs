@@ -14,6 +14,7 @@ mod probe;
 mod read;
 mod request;
 mod storage_impl;
+mod unfinished;
 mod writer;
 
 pub use bucket::S3Storage;

@@ -54,4 +54,8 @@ impl Storage for S3Storage {
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<(Key, u64)>> {
         self.list_objects(prefix)
     }
+
+    async fn abort_unfinished(&self, prefix: &str, begun_before: i64) -> Result<u64> {
+        Ok(self.abort_uploads(prefix, begun_before).await?)
+    }
 }

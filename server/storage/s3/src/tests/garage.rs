@@ -51,3 +51,21 @@ async fn refusals_are_told_apart_by_a_real_service_too() {
     refusals::absent_bucket(options(garage.endpoint(0))).await;
     refusals::wrong_credentials(options(garage.endpoint(0))).await;
 }
+
+#[tokio::test]
+async fn uploads_that_nobody_finishes_are_aborted_when_they_are_old() {
+    let Some(garage) = garage(1) else { return };
+    let storage = prefixed(options(garage.endpoint(0))).await;
+    let mut writer = storage.begin(&key("packs/00/x")).await.unwrap();
+    for piece in bytes(12 << 20, 7).chunks(1 << 20) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    // As a process leaves it that dies.
+    std::mem::forget(writer);
+    storage.put(&key("packs/00/y"), Bytes::from_static(b"y")).await.unwrap();
+    assert_eq!(storage.abort_unfinished("packs/", 1_000_000).await.unwrap(), 0, "it is younger");
+    assert_eq!(storage.abort_unfinished("records/", i64::MAX).await.unwrap(), 0, "it is somebody else's");
+    assert_eq!(storage.abort_unfinished("packs/", i64::MAX).await.unwrap(), 1);
+    assert_eq!(storage.abort_unfinished("packs/", i64::MAX).await.unwrap(), 0);
+    assert_eq!(whole(&storage, "packs/00/y").await, "y");
+}

@@ -1,4 +1,6 @@
-//! The records of a pack that is rewritten: which of them are still true.
+//! The records of packs that others take the place of: which of them are still true.
+
+mod merge;
 
 use std::collections::HashSet;
 
@@ -6,9 +8,8 @@ use database::{PackName, PackUse};
 use formats::{NarHash, StorePath};
 use protocol::Timestamp;
 
-use super::Round;
+use super::{CollectError, Round};
 use crate::{
-    collect::CollectError,
     fetch,
     pack::{self, FOOTER_BYTES, Footer, Record, Stamp},
 };
@@ -50,16 +51,7 @@ impl Round<'_> {
                 return Ok(None);
             }
         };
-        let mut stamp = None;
-        let mut stamped = Vec::new();
-        for record in records {
-            match record {
-                Record::Chunk(_) => {}
-                Record::Stamp(at) => stamp = Some(at),
-                record => stamped.push((stamp.unwrap_or_else(|| own_stamp(&record)), record)),
-            }
-        }
-        Ok(Some((frames_end, stamped)))
+        Ok(Some((frames_end, stamped(records))))
     }
 
     /// Those records that the index agrees with.
@@ -101,6 +93,20 @@ impl Round<'_> {
             Record::Cache(_) | Record::Removal(_) | Record::KeptOut(_) => true,
         })
     }
+}
+
+/// The records of a trailer, each with its stamp.
+fn stamped(records: Vec<Record>) -> Vec<StampedRecord> {
+    let mut stamp = None;
+    let mut stamped = Vec::new();
+    for record in records {
+        match record {
+            Record::Chunk(_) => {}
+            Record::Stamp(at) => stamp = Some(at),
+            record => stamped.push((stamp.unwrap_or_else(|| own_stamp(&record)), record)),
+        }
+    }
+    stamped
 }
 
 /// When a record from before there were stamps became true, as far as it says so.
