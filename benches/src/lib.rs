@@ -5,7 +5,7 @@
 //! a [`proxy::Proxy`] that counts; [`process`] tells what a program took of the machine; [`account`] does the unavoidable work of
 //! a data set by itself, on one core, so that figures have a physical limit beside them; [`table`] prints.
 //! For reading, a [`subject::Subject`] is a cache with the data sets, ours or a peer, [`nginx::Nginx`] the peer that can be started
-//! here, [`load`] asks it over many connections, and [`machine`] tells what the machine can do.
+//! here, [`load`] asks it over many connections, and [`machine`] tells what the machine can do. [`synthetic`] makes up an index.
 
 pub mod account;
 pub mod http;
@@ -19,4 +19,5 @@ pub mod scattered;
 pub mod served;
 pub mod sets;
 pub mod subject;
+pub mod synthetic;
 pub mod table;

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -44,7 +44,6 @@ impl Served {
     /// It does not start.
     pub fn start_with(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
-        let log = folder.path().join("log");
         let data = folder.path().join("data");
         let server = || {
             let mut command = programs.server()?;
@@ -52,23 +51,23 @@ impl Served {
             std::io::Result::Ok(command)
         };
         let mut command = server()?;
-        command.arg("--data-dir").arg(&data).args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
-        let process = Killed(command.spawn()?);
-        let started = Instant::now();
-        let address = loop {
-            let text = fs::read_to_string(&log)?;
-            if let Some(address) = text.lines().find_map(address_in) {
-                break address;
-            }
-            anyhow::ensure!(started.elapsed() < PATIENCE, "the server did not start:\n{text}");
-            sleep(Duration::from_millis(5));
-        };
+        command.arg("--data-dir").arg(&data);
+        let (process, address) = spawn(command, folder.path())?;
         let make = ["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"];
         let made = server()?.arg("--data-dir").arg(&data).args(make).output()?;
         anyhow::ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
         let token = String::from_utf8(made.stdout)?.trim().to_owned();
         Ok(Self { process, address, token, folder })
+    }
+
+    /// Starts the server that `command` is, which knows where its data is, and waits until it answers. Nobody has a token for it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn of(command: Command, scratch: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
+        let (process, address) = spawn(command, folder.path())?;
+        Ok(Self { process, address, token: String::new(), folder })
     }
 
     /// The process.
@@ -117,6 +116,23 @@ impl Served {
     /// The folder cannot be read.
     pub fn stored(&self) -> anyhow::Result<(u64, u64)> {
         below(&self.folder.path().join("data/store/objects"))
+    }
+}
+
+/// Starts a server whose log is in `folder`.
+fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<(Killed, SocketAddr)> {
+    let log = folder.join("log");
+    command.args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+    let process = Killed(command.spawn()?);
+    let started = Instant::now();
+    loop {
+        let text = fs::read_to_string(&log)?;
+        if let Some(address) = text.lines().find_map(address_in) {
+            return Ok((process, address));
+        }
+        anyhow::ensure!(started.elapsed() < PATIENCE, "the server did not start:\n{text}");
+        sleep(Duration::from_millis(5));
     }
 }
 
