@@ -11,6 +11,7 @@ mod fsck;
 mod gc;
 mod import;
 mod import_attic;
+mod index;
 mod keep;
 mod migrate;
 mod progress;
@@ -94,6 +95,9 @@ enum Verb {
     ImportAttic(import_attic::ImportAtticArgs),
     /// Make the index anew from the storage alone
     RebuildIndex(rebuild_index::RebuildArgs),
+    /// Look after the index
+    #[command(subcommand)]
+    Index(index::IndexVerb),
     /// Collect what is not kept any more, now
     Gc(gc::GcArgs),
     /// Say why a path is kept, or when it goes
@@ -270,6 +274,7 @@ where
         Verb::Import(args) => import::run(&args, &context, output),
         Verb::ImportAttic(args) => import_attic::run(&args, &context, output),
         Verb::RebuildIndex(args) => rebuild_index::run(args, &context, output),
+        Verb::Index(verb) => index::run(verb, &context, output),
         Verb::Gc(args) => gc::run(&args, &context, output),
         Verb::Explain(args) => keep::explain(&args, &context, output),
         Verb::Path(verb) => keep::path(verb, &context, output),

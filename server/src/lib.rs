@@ -8,6 +8,7 @@ mod chores;
 pub mod cli;
 pub mod collect;
 pub mod config;
+pub mod copy_index;
 mod encode;
 pub mod exchange;
 pub mod fetch;

@@ -2,5 +2,6 @@
 
 mod flake;
 mod lab;
+mod moved;
 mod refused;
 mod rights;

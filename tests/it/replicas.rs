@@ -2,6 +2,7 @@
 
 mod outage;
 mod sharing;
+mod soak;
 
 use std::{
     sync::Arc,
@@ -22,7 +23,7 @@ struct Replicas {
     database: Arc<scratch::Database>,
     token: String,
     key: PublicKey,
-    _storage: TempDir,
+    _storage: Option<TempDir>,
 }
 
 impl Replicas {
@@ -33,16 +34,24 @@ impl Replicas {
 
     async fn on(database: scratch::Database, count: usize) -> Self {
         let storage = tempfile::Builder::new().prefix("flywheel-store-").tempdir_in("/tmp").unwrap();
-        let database = Arc::new(database);
         let config = format!(
             "[storage]\ntype = \"local\"\npath = \"{}\"\n[jwt.signing]\ntoken-hs256-secret-base64 = \"{}\"\n",
             storage.path().display(),
             "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQ=",
         );
+        let mut replicas = Self::configured(database, vec![config; count]).await;
+        replicas._storage = Some(storage);
+        replicas
+    }
+
+    /// One with each of these configurations.
+    async fn configured(database: scratch::Database, configs: Vec<String>) -> Self {
+        let database = Arc::new(database);
         // All at once: one brings the schema up to date, one makes the cache.
-        let starting: Vec<_> = (0..count)
-            .map(|_| {
-                let builder = Server::builder().config(config.clone()).database(Arc::clone(&database));
+        let starting: Vec<_> = configs
+            .into_iter()
+            .map(|config| {
+                let builder = Server::builder().config(config).database(Arc::clone(&database));
                 tokio::task::spawn_blocking(|| builder.start())
             })
             .collect();
@@ -52,7 +61,7 @@ impl Replicas {
         }
         let token = servers[0].admin_token();
         let key = servers[0].http().public_key("main").await;
-        Self { servers, database, token, key, _storage: storage }
+        Self { servers, database, token, key, _storage: None }
     }
 
     /// Each server, for somebody who may do everything.

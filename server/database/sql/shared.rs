@@ -90,6 +90,7 @@ mod chunks;
 mod collection;
 pub(crate) mod column;
 mod commit;
+pub(crate) mod copying;
 mod documents;
 mod inspection;
 mod leases;

@@ -10,6 +10,7 @@ mod collection;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod copying;
 mod document;
 mod error;
 mod inspection;
@@ -34,6 +35,7 @@ pub use collection::{
     PathWeight, Removal, Rewrite, UploadAge, Watermark,
 };
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
+pub use copying::Copying;
 pub use document::{Document, DocumentKind};
 pub use error::{Error, Result};
 pub use inspection::{
@@ -67,6 +69,7 @@ pub trait Database:
     + Audit
     + Rebuilding
     + Promotions
+    + Copying
     + std::fmt::Debug
     + Send
     + Sync
@@ -88,6 +91,7 @@ impl<T> Database for T where
         + Audit
         + Rebuilding
         + Promotions
+        + Copying
         + std::fmt::Debug
         + Send
         + Sync

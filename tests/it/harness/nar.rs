@@ -1,6 +1,12 @@
 //! Things to push: trees made up in memory, and the NARs of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink},
+    path::Path,
+};
 
 use bytes::Bytes;
 use formats::{Compression, FileHash, NarHash, NarInfo, PathInfo, StoreDir, StorePath, StorePathHash, nar::Writer};
@@ -64,6 +70,24 @@ impl Node {
         writer.begin();
         self.write(&mut writer);
         writer.take().into()
+    }
+
+    /// Makes it at this place of a file system.
+    pub(crate) fn write_to(&self, place: &Path) {
+        match self {
+            Self::File { executable, contents } => {
+                fs::write(place, contents).unwrap();
+                let mode = if *executable { 0o755 } else { 0o644 };
+                fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            Self::Symlink(target) => symlink(OsStr::from_bytes(target), place).unwrap(),
+            Self::Directory(entries) => {
+                fs::create_dir(place).unwrap();
+                for (name, node) in entries {
+                    node.write_to(&place.join(OsStr::from_bytes(name)));
+                }
+            }
+        }
     }
 
     fn write(&self, writer: &mut Writer) {

@@ -10,7 +10,8 @@ use std::{
 
 use super::Server;
 
-const PUSH: &str = env!("CARGO_BIN_EXE_client-under-test");
+/// Our client.
+pub(crate) const PUSH: &str = env!("CARGO_BIN_EXE_client-under-test");
 
 /// A Nix: a program that runs `nix`, or `nix-store` and the like if that is its first argument.
 #[derive(Debug, Clone)]

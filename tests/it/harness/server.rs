@@ -112,6 +112,19 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// The address of its index.
+    pub(crate) fn index_url(&self) -> String {
+        match &self.builder.database {
+            Some(database) => database.url(),
+            None => format!("sqlite://{}", self.data_dir().join("index.sqlite").display()),
+        }
+    }
+
+    /// Has it look for its index in another database from its next start on, or in its own file; the one before, if it was no file.
+    pub(crate) fn move_index(&mut self, to: Option<Arc<scratch::Database>>) -> Option<Arc<scratch::Database>> {
+        std::mem::replace(&mut self.builder.database, to)
+    }
+
     /// Takes the index away, whichever database it is in. The server must be down.
     pub(crate) fn lose_index(&self) {
         if let Some(database) = &self.builder.database {
@@ -247,6 +260,12 @@ impl Server {
     pub(crate) fn restart(&mut self) {
         self.kill9();
         self.start();
+    }
+
+    /// Kills it and starts it again, and does not wait until it is up.
+    pub(crate) fn restart_at_once(&mut self) {
+        self.kill9();
+        self.spawn();
     }
 
     /// Starts it again and kills it so much later, whether it was up by then or not.

@@ -5,6 +5,7 @@
 //! (transactions, locks, what is tried again) and `error` (what its failures mean). Every statement is a file under
 //! `server/database/sql`, checked when this crate is compiled; after a change run `server/database/postgres/prepare`.
 
+mod catalogue;
 mod dialect;
 mod error;
 mod open;

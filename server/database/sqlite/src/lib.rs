@@ -4,6 +4,7 @@
 //! log is on disk. Every statement is a file of its own under `server/database/sql`, checked when this crate is compiled;
 //! after a change run `server/database/sqlite/prepare`.
 
+mod catalogue;
 mod dialect;
 mod error;
 mod open;

@@ -3,5 +3,6 @@
 
 mod concurrency;
 mod conformance;
+mod plans;
 mod statements;
 mod tls;
