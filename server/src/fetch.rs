@@ -6,6 +6,7 @@
 //! the path again heals it.
 
 mod ahead;
+mod budget;
 mod extent;
 mod frames;
 mod scan;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use database::{ChunkId, ChunkLocation, ChunkRuns, Database, NarFile};
 use futures::{Stream, StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 
+pub use budget::Budget;
 pub use extent::{Extent, extents};
 use frames::Checked;
 pub use frames::Frames;
@@ -31,6 +33,9 @@ pub enum FetchError {
     /// The index failed.
     #[error("the index failed")]
     Database(#[from] database::Error),
+    /// Everybody reads, and there is no memory for one more.
+    #[error("too many are reading at the moment")]
+    Overloaded,
     /// Stored bytes are damaged or gone.
     #[error("stored bytes are damaged: {chunks:?}")]
     Damaged {
@@ -190,7 +195,7 @@ impl Fetch {
                 }
             }
             FetchError::Length { .. } => {}
-            FetchError::Storage(_) | FetchError::Database(_) => return error,
+            FetchError::Storage(_) | FetchError::Database(_) | FetchError::Overloaded => return error,
         }
         if let Some(nar) = nar {
             tracing::error!(nar.hash = %nar.nar_hash, %error, "a stored NAR is damaged and is quarantined; push it again to heal it");

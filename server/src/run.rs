@@ -17,7 +17,7 @@ use crate::{
     collect::{Collector, Policy},
     config::{self, Config, DatabaseUrl},
     exchange::Exchange,
-    fetch::{Fetch, Frames},
+    fetch::{Budget, Fetch, Frames},
     http::{self, Patience},
     ingest::{Ingest, Limits},
     inspect::{scrub::Scrub, stats::Taking},
@@ -143,7 +143,11 @@ impl Server {
         let app = App::new(Parts {
             collector,
             quotas: Quotas::default(),
-            fetch: Fetch::reading_by(frames, Arc::clone(&journal), Arc::clone(&database)),
+            fetch: Fetch::reading_by(
+                frames.within(Budget::new(config.flywheel.limits.max_read_memory.0)),
+                Arc::clone(&journal),
+                Arc::clone(&database),
+            ),
             database,
             caches: http::kept_caches(),
             standings: http::kept_standings(),
@@ -168,8 +172,9 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let collecting = config.garbage_collection.every().filter(|_| !config.flywheel.read_only);
+        let limits = config.flywheel.limits;
         let patience =
-            Patience { head: config.flywheel.limits.head_timeout.0, idle: config.flywheel.limits.idle_timeout.0 };
+            Patience { head: limits.head_timeout.0, idle: limits.idle_timeout.0, body: limits.body_idle_timeout.0 };
         Ok(Self { app, listener, tracker, patience, keep: Keep::of(config), scrub, collecting, taking })
     }
 

@@ -7,4 +7,5 @@ mod first_start;
 mod idle;
 mod kill;
 mod native;
+mod slow_readers;
 mod stalled;

@@ -18,11 +18,13 @@ pub struct Limits {
     pub max_document_size: ByteSize,
     /// How many uploads are worked on at a time; more wait.
     pub max_concurrent_uploads: NonZeroU16,
+    /// How much of NARs is in memory at a time for all who download.
+    pub max_read_memory: ByteSize,
     /// How long a request's head may take from its first byte.
     pub head_timeout: HumanDuration,
     /// How long a connection is kept on which no request is being answered.
     pub idle_timeout: HumanDuration,
-    /// How long a body may stand still.
+    /// How long a body may stand still, in either direction.
     pub body_idle_timeout: HumanDuration,
     /// How many bytes one byte of a compressed body may unpack to, on the whole.
     pub max_decompression_ratio: NonZeroU32,
@@ -35,6 +37,7 @@ impl Default for Limits {
             max_upload_size: ByteSize(64 << 30),
             max_document_size: ByteSize(64 << 20),
             max_concurrent_uploads: const { NonZeroU16::new(16).unwrap() },
+            max_read_memory: ByteSize(128 << 20),
             head_timeout: HumanDuration::from_secs(30),
             idle_timeout: HumanDuration::from_secs(120),
             body_idle_timeout: HumanDuration::from_secs(60),

@@ -10,6 +10,7 @@ use storage::{EXTENT_BYTES, Storage};
 use super::{
     Extent, FetchError,
     ahead::{Ahead, Part},
+    budget::{Budget, Share, hold},
     extent::{extents_of, is_whole},
     is_damage,
 };
@@ -27,6 +28,8 @@ const REREADS: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Frames {
     storage: Arc<dyn Storage>,
+    /// What streams may hold in memory; unbounded if there is none.
+    budget: Option<Budget>,
 }
 
 /// Adjacent frames, each of them checked, and their bytes.
@@ -36,7 +39,14 @@ impl Frames {
     /// Reads from `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage }
+        Self { storage, budget: None }
+    }
+
+    /// The same; all streams together hold no more than `budget`.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
@@ -44,14 +54,19 @@ impl Frames {
         let extents: Vec<Vec<ChunkLocation>> =
             extents_of(chunks, self.storage.extent_size()).map(|extent| extent.chunks.to_vec()).collect();
         let this = self.clone();
-        Ahead::new(extents.into_iter().map(move |chunks| {
+        Ahead::new(extents.into_iter().enumerate().map(move |(at, chunks)| {
             let range = Extent::of(&chunks).range();
             let length = range.end - range.start;
             let this = this.clone();
-            Part {
-                weight: if is_held_whole(&chunks, length) { length } else { EXTENT_BYTES },
-                open: async move { this.open(chunks).await }.boxed(),
-            }
+            let weight = if is_held_whole(&chunks, length) { length } else { EXTENT_BYTES };
+            let open = async move {
+                let share = match &this.budget {
+                    Some(budget) => Some(budget.take(weight, at == 0).await?),
+                    None => None,
+                };
+                this.open(chunks, share).await
+            };
+            Part { weight, open: open.boxed() }
         }))
     }
 
@@ -110,18 +125,23 @@ impl Frames {
     }
 
     /// Begins to read the frames of an extent.
-    async fn open(self, chunks: Vec<ChunkLocation>) -> Result<BoxStream<'static, Checked>, FetchError> {
+    async fn open(
+        self,
+        chunks: Vec<ChunkLocation>,
+        share: Option<Share>,
+    ) -> Result<BoxStream<'static, Checked>, FetchError> {
         let extent = Extent::of(&chunks);
         let range = extent.range();
         let start = range.start;
         if is_held_whole(&chunks, range.end - start) {
-            return self.open_short(chunks).await;
+            return self.open_short(chunks, share).await;
         }
         let pieces = match self.storage.stream(&pack::key(extent.pack), range).await {
             Ok(pieces) => pieces,
             Err(error) => return Err(damage_to(&chunks, start, error)),
         };
-        let state = Pieces { frames: self, pieces, waiting: BytesMut::new(), chunks: chunks.into(), start };
+        let state =
+            Pieces { frames: self, pieces, waiting: BytesMut::new(), chunks: chunks.into(), start, _share: share };
         Ok(stream::try_unfold(state, |mut state| async move {
             let next = state.next().await?;
             Ok(next.map(|next| (next, state)))
@@ -130,11 +150,19 @@ impl Frames {
     }
 
     /// Reads an extent that is held in memory whole.
-    async fn open_short(self, chunks: Vec<ChunkLocation>) -> Result<BoxStream<'static, Checked>, FetchError> {
+    async fn open_short(
+        self,
+        chunks: Vec<ChunkLocation>,
+        share: Option<Share>,
+    ) -> Result<BoxStream<'static, Checked>, FetchError> {
         let extent = Extent::of(&chunks);
         let bytes = match self.storage.read(&pack::key(extent.pack), extent.range()).await {
             Ok(bytes) => bytes,
             Err(error) => return Err(damage_to(&chunks, extent.range().start, error)),
+        };
+        let bytes = match share {
+            Some(share) => hold(bytes, share),
+            None => bytes,
         };
         if extent.frames(&bytes).all(|(_, frame)| frame.is_ok()) {
             return Ok(stream::once(async { Ok((chunks, bytes)) }).boxed());
@@ -168,6 +196,8 @@ struct Pieces {
     chunks: std::collections::VecDeque<ChunkLocation>,
     /// Where the extent begins in its pack.
     start: u64,
+    /// Of the memory, as long as pieces come.
+    _share: Option<Share>,
 }
 
 impl Pieces {

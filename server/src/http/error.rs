@@ -172,7 +172,7 @@ impl From<FetchError> for ApiError {
     fn from(error: FetchError) -> Self {
         let code = match &error {
             FetchError::Damaged { .. } | FetchError::Length { .. } => ErrorCode::DamagedNar,
-            FetchError::Storage(_) => ErrorCode::Unavailable,
+            FetchError::Storage(_) | FetchError::Overloaded => ErrorCode::Unavailable,
             FetchError::Database(_) => ErrorCode::InternalServerError,
         };
         Self::internal(&error, code)

@@ -44,6 +44,8 @@ pub(crate) struct Patience {
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
+    /// Until somebody takes the next bytes of an answer.
+    pub(crate) body: Duration,
 }
 
 /// Serves until `soft` is cancelled, and then what is in flight.
@@ -95,6 +97,10 @@ async fn connection(
                 serving.as_mut().graceful_shutdown();
             }
             () = sleep_until(deadline) => {
+                if activity.is_stuck(patience) {
+                    // What is being sent takes memory that others wait for. A farewell would not be taken either.
+                    return;
+                }
                 if !activity.is_over(patience) {
                     last = None;
                 } else if last.is_some() {
@@ -120,6 +126,8 @@ struct State {
     idle_since: Instant,
     /// When the first byte came of what may become a request.
     heard_at: Option<Instant>,
+    /// Since when the other end has taken nothing of what it is sent.
+    stuck_since: Option<Instant>,
 }
 
 /// A request that is being answered.
@@ -127,7 +135,12 @@ struct Busy(Arc<Activity>);
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { in_flight: 0, idle_since: Instant::now(), heard_at: None })))
+        Arc::new(Self(Mutex::new(State {
+            in_flight: 0,
+            idle_since: Instant::now(),
+            heard_at: None,
+            stuck_since: None,
+        })))
     }
 
     fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -143,6 +156,18 @@ impl Activity {
         });
     }
 
+    /// Bytes were to leave, and some did, or none could.
+    pub(super) fn send(&self, is_stuck: bool) {
+        self.state(|state| {
+            state.stuck_since = is_stuck.then(|| state.stuck_since.unwrap_or_else(Instant::now));
+        });
+    }
+
+    /// Whether the other end takes nothing, for so long that it never will.
+    fn is_stuck(&self, patience: Patience) -> bool {
+        self.state(|state| state.stuck_since.is_some_and(|since| since.elapsed() >= patience.body))
+    }
+
     fn begin(self: &Arc<Self>) -> Busy {
         self.state(|state| {
             state.in_flight += 1;
@@ -153,11 +178,12 @@ impl Activity {
 
     /// When it has been still for too long, if nothing happens until then.
     fn deadline(&self, patience: Patience) -> Instant {
-        self.state(|state| match (state.in_flight, state.heard_at) {
-            (0, Some(heard)) => heard + patience.head,
+        self.state(|state| match (state.stuck_since, state.in_flight, state.heard_at) {
+            (Some(stuck), _, _) => stuck + patience.body,
+            (None, 0, Some(heard)) => heard + patience.head,
             // A head may begin at any moment, and its time is the shorter one.
-            (0, None) => (state.idle_since + patience.idle).min(Instant::now() + patience.head),
-            (_, _) => Instant::now() + patience.head,
+            (None, 0, None) => (state.idle_since + patience.idle).min(Instant::now() + patience.head),
+            (None, _, _) => Instant::now() + patience.head.min(patience.body),
         })
     }
 

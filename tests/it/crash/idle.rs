@@ -18,7 +18,7 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 /// Reads until the server closes; fails if it does not.
-fn until_closed(mut stream: TcpStream) -> Vec<u8> {
+pub(super) fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => answer,

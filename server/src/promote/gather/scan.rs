@@ -55,7 +55,7 @@ async fn one(app: &App, cache: &Cache, info: &PathInfo, needles: Arc<Needles>) -
             Ok(Some(Scan::Read { nar_hash, nar_size: found.length, secrets: found.secrets, mentions: found.mentions }))
         }
         Err(FetchError::Damaged { .. } | FetchError::Length { .. }) => Ok(Some(Scan::Damaged)),
-        Err(error @ (FetchError::Storage(_) | FetchError::Database(_))) => Err(error.into()),
+        Err(error @ (FetchError::Storage(_) | FetchError::Database(_) | FetchError::Overloaded)) => Err(error.into()),
     }
 }
 

@@ -88,6 +88,7 @@ fn what_is_in_effect_is_shown_without_secrets() {
     > max-upload-size = "64 GiB"
     > max-document-size = "64 MiB"
     > max-concurrent-uploads = 16
+    > max-read-memory = "128 MiB"
     > head-timeout = "30s"
     > idle-timeout = "2m"
     > body-idle-timeout = "1m"
