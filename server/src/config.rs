@@ -1,7 +1,7 @@
 //! The configuration: a server.toml with Attic's keys, the environment, the command line, and what is so without them.
 //!
 //! A [`Config`] is complete: whatever nobody has set has its default. Every section is one file here. Keys of our own stand
-//! under `[flywheel]`, all others are Attic's. Nothing below this module reads the environment.
+//! under `[flywheel]` and in `[storage.cache]`, all others are Attic's. Nothing below this module reads the environment.
 
 mod anonymous;
 mod audit;
@@ -20,6 +20,7 @@ mod jwt;
 mod limits;
 mod postgresql;
 mod promotion;
+mod read_cache;
 mod s3;
 mod storage;
 mod tokens;
@@ -48,6 +49,7 @@ pub use jwt::{Jwt, Signing};
 pub use limits::Limits;
 pub use postgresql::Postgresql;
 pub use promotion::Promotion;
+pub use read_cache::ReadCache;
 pub use s3::{S3Problem, S3Tuning};
 pub use storage::{Credentials, S3, Storage};
 pub use tokens::{OtherKey, Tokens, VerifyingKey};

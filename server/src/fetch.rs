@@ -7,6 +7,7 @@
 
 mod ahead;
 mod budget;
+mod cache;
 mod extent;
 mod frames;
 mod scan;
@@ -18,6 +19,7 @@ use database::{ChunkId, ChunkLocation, ChunkRuns, Database, NarFile};
 use futures::{Stream, StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 
 pub use budget::Budget;
+pub use cache::{CacheSizes, FrameCache};
 pub use extent::{Extent, extents};
 use frames::Checked;
 pub use frames::Frames;

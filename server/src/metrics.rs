@@ -78,6 +78,13 @@ pub const S3_REQUEST_DURATION: &str = "flywheel_s3_request_duration_seconds";
 /// Bytes sent to the bucket, again if a request was made again.
 pub const S3_SENT_BYTES: &str = "flywheel_s3_sent_bytes_total";
 
+/// Frames that were read, by where they came from: `memory` and `disk` are the read cache, `storage` is what it had not.
+pub const READ_CACHE_FRAMES: &str = "flywheel_read_cache_frames_total";
+/// Bytes of them, likewise.
+pub const READ_CACHE_BYTES: &str = "flywheel_read_cache_bytes_total";
+/// Frames that were damaged in the read cache, and read from the storage.
+pub const READ_CACHE_DAMAGED: &str = "flywheel_read_cache_damaged_total";
+
 /// The buckets of durations, in seconds; 0.5 and 2 are the limits that alerts go by.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0, 10.0];
 
@@ -147,5 +154,8 @@ fn build() -> Result<PrometheusHandle, BuildError> {
         "Seconds until an answer of the bucket began, by operation"
     );
     describe_counter!(S3_SENT_BYTES, Unit::Bytes, "Bytes sent to the bucket, again if a request was made again");
+    describe_counter!(READ_CACHE_FRAMES, "Frames read from memory, disk or storage, where there is a read cache");
+    describe_counter!(READ_CACHE_BYTES, Unit::Bytes, "Bytes of frames read from memory, disk or storage, likewise");
+    describe_counter!(READ_CACHE_DAMAGED, "Frames that were damaged in the read cache, and read from the storage");
     Ok(handle)
 }

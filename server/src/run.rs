@@ -31,6 +31,8 @@ use crate::{
 };
 
 mod bucket;
+mod patience;
+mod read_cache;
 
 pub use crate::index::open_database;
 pub(crate) use bucket::ROOTS;
@@ -94,7 +96,13 @@ pub async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         server.collecting = None;
     }
     let cache = match &options.init_cache {
-        Some(init) => Some(server.init_cache(init).await?),
+        Some(init) => tokio::select! {
+            made = server.init_cache(init) => Some(made?),
+            () = signals.next() => {
+                tracing::info!("stopped before it had started");
+                return Ok(());
+            }
+        },
         None => None,
     };
     let address = server.address()?;
@@ -130,13 +138,13 @@ impl Server {
         // First, since opening a bucket counts requests.
         let metrics = metrics::install().context("metrics cannot be gathered")?;
         let storage = bucket::open_patiently(config).await?;
-        let frames = Frames::new(Arc::clone(&storage));
+        let frames = Frames::new(Arc::clone(&storage)).with_cache(read_cache::open(config).await?);
         let database = open_database(config).await?;
         let tokens = TokenKeys::open(&config.jwt, &config.flywheel.tokens).context("the token secret cannot be had")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tracker = TaskTracker::new();
         let journal = journal(config, Arc::clone(&storage), Arc::clone(&clock))?;
-        journal.note_all_caches(&*database).await.context("the caches cannot be recorded in the storage")?;
+        note_all_caches(&journal, &*database).await?;
         let ingest = ingest_reading_by(frames.clone(), config, &journal, &database, &tracker);
         let collector = Collector::new(Arc::clone(&database), Arc::clone(&journal), Policy::of(config))
             .with_roots(Arc::new(PromotedRoots(Arc::clone(&database))));
@@ -191,7 +199,18 @@ impl Server {
     /// # Errors
     /// If the index fails.
     pub async fn init_cache(&self, init: &InitCache) -> anyhow::Result<Cache> {
-        ensure_cache(&self.app.journal, &*self.app.database, init, &*self.app.clock).await
+        let Parts { journal, database, clock, .. } = &*self.app;
+        let mut attempts = 0;
+        patience::patiently("the cache cannot be made", async || {
+            attempts += 1;
+            let cache = ensure_cache(journal, &**database, init, &**clock).await?;
+            if attempts > 1 {
+                // The attempt before may have made it without recording it.
+                journal.note_all_caches(&**database).await?;
+            }
+            Ok(cache)
+        })
+        .await
     }
 
     /// Serves until `soft` is cancelled; requests in flight may go on until `hard` is.
@@ -229,6 +248,14 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Records the caches in the storage, which may be away for a moment even after it has answered.
+async fn note_all_caches(journal: &Journal, database: &dyn Database) -> anyhow::Result<()> {
+    patience::patiently("the caches cannot be recorded in the storage", async || {
+        Ok(journal.note_all_caches(database).await.context("the caches cannot be recorded in the storage")?)
+    })
+    .await
 }
 
 /// What promotion goes by.

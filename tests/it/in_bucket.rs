@@ -1,5 +1,8 @@
 //! A server whose packs are in a bucket, with a service that fails as it is told.
 
+mod read_cache;
+mod requests;
+
 use std::time::Duration;
 
 use bucket::Fault;
@@ -160,6 +163,18 @@ fn a_bucket_that_is_away_at_the_start_is_waited_for() {
     server.start_until("the bucket is away; trying again");
     server.service().calm();
     server.wait_until_started();
+    assert!(server.terminate().success());
+}
+
+/// One that answers and then takes nothing, as Garage does while a node finds the others again.
+#[test]
+fn a_bucket_that_takes_nothing_at_the_start_is_waited_for() {
+    let mut server = Server::builder().in_bucket().stopped();
+    server.service().disturb(|asked| (asked.method == "PUT").then_some(Fault::Answer(503, "ServiceUnavailable")));
+    server.start_until("; trying again");
+    server.service().calm();
+    server.wait_until_started();
+    assert!(server.objects().keys().any(|key| key.as_str().starts_with("records/")), "the cache is recorded");
     assert!(server.terminate().success());
 }
 

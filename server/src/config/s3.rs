@@ -151,11 +151,18 @@ impl S3Tuning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ReadCache;
 
     fn problem(toml: &str) -> Option<S3Problem> {
         let tuning: S3Tuning = toml::from_str(toml).unwrap();
         let credentials = None;
-        let bucket = S3 { region: "r".to_owned(), bucket: "b".to_owned(), endpoint: None, credentials };
+        let bucket = S3 {
+            region: "r".to_owned(),
+            bucket: "b".to_owned(),
+            endpoint: None,
+            credentials,
+            cache: ReadCache::default(),
+        };
         tuning.validate(&bucket).err()
     }
 
@@ -170,7 +177,13 @@ mod tests {
         assert!(matches!(problem("part-size = \"100 MiB\""), Some(S3Problem::UploadMemory(_))));
         assert!(matches!(problem("access-key-id-file = \"/a\""), Some(S3Problem::HalfCredentials)));
         let endpoint = Some("garage:3900".to_owned());
-        let bucket = S3 { region: "r".to_owned(), bucket: "b".to_owned(), endpoint, credentials: None };
+        let bucket = S3 {
+            region: "r".to_owned(),
+            bucket: "b".to_owned(),
+            endpoint,
+            credentials: None,
+            cache: ReadCache::default(),
+        };
         assert!(matches!(S3Tuning::default().validate(&bucket), Err(S3Problem::Endpoint(_))));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{ReadCache, Secret};
 
 /// `[storage]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct S3 {
     /// The credentials, if they are not in the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// What is kept of it on this machine.
+    #[serde(default, skip_serializing_if = "ReadCache::is_off")]
+    pub cache: ReadCache,
 }
 
 /// `[storage.credentials]`

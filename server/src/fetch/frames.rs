@@ -8,7 +8,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream, stream::BoxStr
 use storage::{EXTENT_BYTES, Storage};
 
 use super::{
-    Extent, FetchError,
+    Extent, FetchError, FrameCache,
     ahead::{Ahead, Part},
     budget::{Budget, Share, hold},
     extent::{extents_of, is_whole},
@@ -30,6 +30,14 @@ pub struct Frames {
     storage: Arc<dyn Storage>,
     /// What streams may hold in memory; unbounded if there is none.
     budget: Option<Budget>,
+    cache: Option<FrameCache>,
+}
+
+/// Neighbours, and where they are to be had.
+enum Segment {
+    Stored(Vec<ChunkLocation>),
+    /// Here, in all likelihood; never more than are held in memory.
+    Kept(Vec<ChunkLocation>),
 }
 
 /// Adjacent frames, each of them checked, and their bytes.
@@ -39,7 +47,7 @@ impl Frames {
     /// Reads from `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, budget: None }
+        Self { storage, budget: None, cache: None }
     }
 
     /// The same; all streams together hold no more than `budget`.
@@ -49,25 +57,80 @@ impl Frames {
         self
     }
 
+    /// The same, with what was read lately before it.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<FrameCache>) -> Self {
+        Self { cache, ..self }
+    }
+
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
     pub fn stream(&self, chunks: &[ChunkLocation]) -> impl Stream<Item = Checked> + Send + 'static + use<> {
-        let extents: Vec<Vec<ChunkLocation>> =
-            extents_of(chunks, self.storage.extent_size()).map(|extent| extent.chunks.to_vec()).collect();
+        let segments = self.segments(chunks, self.storage.extent_size());
         let this = self.clone();
-        Ahead::new(extents.into_iter().enumerate().map(move |(at, chunks)| {
-            let range = Extent::of(&chunks).range();
-            let length = range.end - range.start;
+        Ahead::new(segments.into_iter().enumerate().map(move |(at, segment)| {
             let this = this.clone();
-            let weight = if is_held_whole(&chunks, length) { length } else { EXTENT_BYTES };
+            let (Segment::Stored(chunks) | Segment::Kept(chunks)) = &segment;
+            let range = Extent::of(chunks).range();
+            let length = range.end - range.start;
+            let weight = if is_held_whole(chunks, length) { length } else { EXTENT_BYTES };
             let open = async move {
                 let share = match &this.budget {
                     Some(budget) => Some(budget.take(weight, at == 0).await?),
                     None => None,
                 };
-                this.open(chunks, share).await
+                match segment {
+                    Segment::Stored(chunks) => this.open(chunks, share).await,
+                    Segment::Kept(chunks) => this.open_kept(chunks, share).await,
+                }
             };
             Part { weight, open: open.boxed() }
         }))
+    }
+
+    /// Extents of at most `limit` bytes, and in between what the cache has.
+    fn segments(&self, chunks: &[ChunkLocation], limit: u64) -> Vec<Segment> {
+        let Some(cache) = &self.cache else {
+            return extents_of(chunks, limit).map(|extent| Segment::Stored(extent.chunks.to_vec())).collect();
+        };
+        let here: Vec<bool> = chunks.iter().map(|chunk| cache.has(chunk)).collect();
+        let mut segments = Vec::new();
+        let mut rest = chunks;
+        for run in here.chunk_by(|one, other| one == other) {
+            let (chunks, after) = rest.split_at(run.len());
+            rest = after;
+            if run[0] {
+                segments.extend(extents_of(chunks, EXTENT_BYTES).map(|extent| Segment::Kept(extent.chunks.to_vec())));
+            } else {
+                segments.extend(extents_of(chunks, limit).map(|extent| Segment::Stored(extent.chunks.to_vec())));
+            }
+        }
+        segments
+    }
+
+    /// Begins to read the frames of an extent that the cache should have; from the first on that it has not, it is read as any other.
+    async fn open_kept(
+        self,
+        mut chunks: Vec<ChunkLocation>,
+        share: Option<Share>,
+    ) -> Result<BoxStream<'static, Checked>, FetchError> {
+        let kept = match &self.cache {
+            Some(cache) => cache.get(&chunks).await,
+            None => Vec::new(),
+        };
+        let rest = chunks.split_off(kept.len());
+        let kept = stream::iter(chunks.into_iter().zip(kept).map(|(chunk, frame)| Ok((vec![chunk], frame))));
+        let frames = if rest.is_empty() { kept.boxed() } else { kept.chain(self.open(rest, None).await?).boxed() };
+        // The share is for all of it, and is held until the last frame has left.
+        Ok(stream::unfold((frames, share), |(mut frames, share)| async move {
+            frames.next().await.map(|frame| (frame, (frames, share)))
+        })
+        .boxed())
+    }
+
+    fn keep(&self, chunk: &ChunkLocation, frame: &Bytes) {
+        if let Some(cache) = &self.cache {
+            cache.keep(chunk, frame);
+        }
     }
 
     /// The frames of `chunks`, in order; `None` for one that is damaged. All of them are held in memory.
@@ -75,10 +138,24 @@ impl Frames {
     /// # Errors
     /// If the storage is away. A pack that is gone or cut off is damage, not an error.
     pub async fn read(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<Bytes>>, storage::Error> {
-        let extents: Vec<Vec<ChunkLocation>> =
-            extents_of(chunks, EXTENT_BYTES).map(|extent| extent.chunks.to_vec()).collect();
-        let read = stream::iter(extents).map(|chunks| async move { self.read_extent(&chunks).await });
+        let read = stream::iter(self.segments(chunks, EXTENT_BYTES)).map(|segment| async move {
+            match &segment {
+                Segment::Stored(chunks) => self.read_extent(chunks).await,
+                Segment::Kept(chunks) => self.read_kept(chunks).await,
+            }
+        });
         read.buffered(AT_ONCE).try_concat().await
+    }
+
+    async fn read_kept(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<Bytes>>, storage::Error> {
+        let mut frames: Vec<Option<Bytes>> = match &self.cache {
+            Some(cache) => cache.get(chunks).await.into_iter().map(Some).collect(),
+            None => Vec::new(),
+        };
+        if frames.len() < chunks.len() {
+            frames.extend(self.read_extent(&chunks[frames.len()..]).await?);
+        }
+        Ok(frames)
     }
 
     async fn read_extent(&self, chunks: &[ChunkLocation]) -> Result<Vec<Option<Bytes>>, storage::Error> {
@@ -87,10 +164,12 @@ impl Frames {
             Ok(bytes) => {
                 let mut frames = Vec::with_capacity(chunks.len());
                 for (chunk, frame) in extent.frames(&bytes) {
-                    frames.push(match frame {
+                    let frame = match frame {
                         Ok(frame) => Some(frame),
                         Err(_) => self.read_again(&chunk).await?,
-                    });
+                    };
+                    frame.iter().for_each(|frame| self.keep(&chunk, frame));
+                    frames.push(frame);
                 }
                 Ok(frames)
             }
@@ -165,6 +244,9 @@ impl Frames {
             None => bytes,
         };
         if extent.frames(&bytes).all(|(_, frame)| frame.is_ok()) {
+            if self.cache.is_some() {
+                extent.split(&bytes).for_each(|(chunk, frame)| self.keep(&chunk, &frame));
+            }
             return Ok(stream::once(async { Ok((chunks, bytes)) }).boxed());
         }
         let mut frames: Vec<Checked> = Vec::with_capacity(chunks.len());
@@ -215,6 +297,7 @@ impl Pieces {
         self.chunks.pop_front();
         let frame = self.waiting.split_to(wanted).freeze();
         if is_whole(&chunk, &frame) {
+            self.frames.keep(&chunk, &frame);
             return Ok(Some((vec![chunk], frame)));
         }
         match self.frames.read_again(&chunk).await? {

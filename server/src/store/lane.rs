@@ -22,8 +22,9 @@ use crate::pack::{self, Layout};
 const SPOOL_BYTES: usize = 1 << 20;
 /// Frames smaller than this are written together.
 const WRITE_BYTES: usize = 256 << 10;
-/// A pack is sealed when it has this many bytes, so that an object never grows without bound and a crash never costs more.
-const PACK_BYTES: u64 = 32 << 20;
+/// A pack is sealed when it has this many bytes, so that an object never grows without bound and a crash never costs more. With the
+/// batch that fills it and its trailer it is still shorter than a part of an object in a bucket (32 MiB), and so one request.
+const PACK_BYTES: u64 = 25 << 20;
 /// An upload of many paths does not let frames wait for longer, so that a crash never costs more than what came in that time.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
