@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_of_promotion_says_what_it_does_and_has_json() {
+        let all = Cli::command();
+        let promote = all.find_subcommand("promote").unwrap();
+        let verbs: Vec<_> = promote.get_subcommands().collect();
+        assert!(verbs.len() >= 14);
+        for verb in verbs.into_iter().chain(["explain", "candidates"].map(|name| all.find_subcommand(name).unwrap())) {
+            let has = |name: &str| verb.get_arguments().any(|argument| argument.get_long() == Some(name));
+            assert!(verb.get_about().is_some() && has("json") && has("cache"), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
     fn the_lines_that_scripts_use_are_understood() {
         for line in [
             "attic login ci http://localhost:8080",

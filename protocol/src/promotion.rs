@@ -4,6 +4,7 @@
 
 mod claim;
 mod explain;
+mod fact;
 mod manifest;
 mod predicate;
 mod tag;
@@ -12,7 +13,8 @@ pub use claim::{
     Builder, Check, ClaimAnswer, ClaimRequest, ClaimState, ClaimedOutput, Evaluation, EvidenceQuestion, FlakeSource,
     Observation, Progress, Reason,
 };
-pub use explain::{Candidate, Explanation, Holding, PathPromotion, Resolution, Seen};
+pub use explain::{Candidate, Explanation, Holding, PathPromotion, Prospect, Resolution, Seen};
+pub use fact::{ClaimFact, ObservedFact, PromotionFact, ReceiptFact, ResolvedFact, RevisionFact, TagFact, VerdictFact};
 pub use manifest::{ManifestPath, Origin, PromotionManifest};
 pub use predicate::{Finding, Outcome, Predicate, Problem, Report};
 pub use tag::{

@@ -1,10 +1,12 @@
 //! The journal: what happens to the index beside pushes, written into the storage, so that the index can be made anew from there.
 //!
 //! A push writes its records into the pack with its frames. Everything else that must survive the loss of the index goes through here,
-//! as small packs without frames: caches with their settings and keys, removals, damage. Nothing is acknowledged before its record is
-//! durable.
+//! as small packs without frames: caches with their settings and keys, promotion, revoked tokens, removals, damage. Nothing is
+//! acknowledged before its record is durable.
 
 mod caches;
+mod promotions;
+mod revocations;
 mod seal;
 
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use std::sync::Arc;
 use database::{ChunkLocation, PackName};
 use protocol::Clock;
 use storage::Storage;
+use tokio::sync::Mutex;
 
-pub use caches::{JournalError, cache_of};
-pub use seal::{Seal, SealError};
+pub use caches::{JournalError, cache_of, promotion_keys_of};
+pub use seal::{KeyUse, Seal, SealError};
 
 use crate::pack::{self, DamageRecord, Record, Stamp, Stamps};
 
@@ -25,13 +28,15 @@ pub struct Journal {
     clock: Arc<dyn Clock>,
     stamps: Stamps,
     seal: Option<Seal>,
+    /// Held by whoever records what has changed of promotion.
+    promotions: Mutex<()>,
 }
 
 impl Journal {
     /// A journal in `storage`; secret keys are written only if there is a seal.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, seal: Option<Seal>) -> Arc<Self> {
-        Arc::new(Self { storage, clock, stamps: Stamps::default(), seal })
+        Arc::new(Self { storage, clock, stamps: Stamps::default(), seal, promotions: Mutex::default() })
     }
 
     /// The stamp of this moment.

@@ -20,7 +20,7 @@ use storage::Key;
 
 pub use record::{
     CacheRecord, CacheState, DamageRecord, DocumentAbout, DocumentRecord, KeptOutRecord, KeyRecord, NarRecord,
-    PathRecord, PinRecord, Record, Removal,
+    PathRecord, PinRecord, PromotionRecord, Record, Removal, Revocation,
 };
 pub use stamp::{Stamp, Stamps};
 

@@ -2,7 +2,7 @@
 //!
 //! First every pack's tail is read, several at a time, and its records are set down in a scratch file; what stays in memory is some 200
 //! bytes for each pack. Then the records are replayed in the order of their stamps, through the same transactions as in service: all
-//! frames, then all NARs, then caches, paths, documents and removals. A replay over an index that has part of it ends up the same, so
+//! frames, then all NARs, then caches, paths, documents and removals, then promotion and revoked tokens. A replay over an index that has part of it ends up the same, so
 //! a rebuild that was broken off is begun again.
 
 mod caches;
@@ -13,6 +13,7 @@ mod report;
 mod spool;
 mod survey;
 mod tail;
+mod told;
 mod verify;
 
 use std::{

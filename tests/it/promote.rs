@@ -2,6 +2,8 @@
 
 mod flake;
 mod lab;
+mod lost;
 mod moved;
+mod predicates;
 mod refused;
 mod rights;

@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         upstream_key_names: Vec::new(),
         retention: None,
         keys: Vec::new(),
+        promotion_keys: Vec::new(),
         max_size: None,
         quota: None,
         is_read_only: false,

@@ -126,6 +126,14 @@ impl Api {
         self.promotion(Method::GET, cache, &["tags"], None::<&()>).await
     }
 
+    /// One tag.
+    ///
+    /// # Errors
+    /// No such tag, not allowed, or the server cannot be reached.
+    pub async fn tag(&self, cache: &CacheName, tag: &TagName) -> Result<Tag, ApiError> {
+        self.promotion(Method::GET, cache, &["tags", tag.as_str()], None::<&()>).await
+    }
+
     /// The positions that a tag had, newest first.
     ///
     /// # Errors

@@ -81,6 +81,9 @@ pub(crate) struct Verify {
     pub(crate) claim: i64,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Take a claim back: `withdraw` one's own, or `revoke` any with the permission to promote. Its closure leaves every view.
@@ -93,6 +96,9 @@ pub(crate) struct Retract {
     /// Why.
     #[arg(long)]
     pub(crate) reason: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Move a tag onto clean claims, or make it.
@@ -114,6 +120,9 @@ pub(crate) struct MoveTag {
     /// Move it only from this revision; 0 is a tag that is not there. By default the one that it has now.
     #[arg(long, value_name = "REVISION")]
     pub(crate) expect: Option<i64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// List the tags of a cache.
@@ -151,6 +160,9 @@ pub(crate) struct Rollback {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Take back what a tag points at: its view is empty from then on.
@@ -163,6 +175,9 @@ pub(crate) struct Untag {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Change who may substitute from a tag's view.
@@ -174,6 +189,9 @@ pub(crate) struct Show {
     pub(crate) visibility: Visibility,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Write down what a public tag points at, for an outside surface: manifest, signed provenance, bill of materials, receipt.
@@ -192,6 +210,9 @@ pub(crate) struct Export {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Show the keys that sign a cache's views.
@@ -202,6 +223,9 @@ pub(crate) struct Keys {
     /// Sign with a new key too, from now on.
     #[arg(long)]
     pub(crate) rotate: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Settle a disagreement of builders about a path.
@@ -218,6 +242,9 @@ pub(crate) struct Resolve {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Say where a path or a tag stands: in which caches and views, clean or why not, promoted by whom, kept why.

@@ -6,7 +6,7 @@ mod show;
 use client::api::Api;
 use protocol::{
     ErrorCode, Timestamp,
-    promotion::{ExportRequest, MoveTag, Reason, Resolution, Rollback, TagKind},
+    promotion::{ExportRequest, MoveTag, Reason, Resolution, Rollback, TagKind, TagName},
 };
 use serde_json::Value;
 
@@ -54,16 +54,19 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
         Promote::Verify(given) => {
             api.verify_claim(cache, given.claim).await.map_err(failed)?;
             printer.note(format_args!("claim {} will be verified again", given.claim));
+            after_claim(&api, &target, given.claim, given.json, printer).await?;
         }
         Promote::Withdraw(given) => {
             let reason = Reason { reason: given.reason };
             api.retract_claim(cache, given.claim, "withdraw", &reason).await.map_err(failed)?;
             printer.note(format_args!("withdrew claim {}", given.claim));
+            after_claim(&api, &target, given.claim, given.json, printer).await?;
         }
         Promote::Revoke(given) => {
             let reason = Reason { reason: given.reason };
             api.retract_claim(cache, given.claim, "revoke", &reason).await.map_err(failed)?;
             printer.note(format_args!("revoked claim {}; its closure is in no view any more", given.claim));
+            after_claim(&api, &target, given.claim, given.json, printer).await?;
         }
         Promote::Tag(given) => {
             let expected = match given.expect {
@@ -74,6 +77,7 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
             let wanted = MoveTag { claims: given.claims, kind, visibility: given.visibility, expected };
             let number = api.move_tag(cache, &given.tag, &wanted).await.map_err(failed)?;
             printer.note(format_args!("{cache}@{} is at revision {number}", given.tag));
+            after_tag(&api, &target, &given.tag, given.json, printer).await?;
         }
         Promote::Tags(given) => show::tags(printer, &api.tags(cache).await.map_err(failed)?, given.json)?,
         Promote::History(given) => {
@@ -84,24 +88,33 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
             let wanted = Rollback { to: given.to, expected, reason: given.reason };
             let number = api.roll_back(cache, &given.tag, &wanted).await.map_err(failed)?;
             printer.note(format_args!("{cache}@{} is at revision {number}, which is {} again", given.tag, given.to));
+            after_tag(&api, &target, &given.tag, given.json, printer).await?;
         }
         Promote::Untag(given) => {
             api.revoke_tag(cache, &given.tag, &Reason { reason: given.reason }).await.map_err(failed)?;
             printer.note(format_args!("{cache}@{} points at nothing", given.tag));
+            after_tag(&api, &target, &given.tag, given.json, printer).await?;
         }
         Promote::Show(given) => {
             api.show_tag(cache, &given.tag, given.visibility).await.map_err(failed)?;
             printer.note(format_args!("{cache}@{} is {}", given.tag, given.visibility));
+            after_tag(&api, &target, &given.tag, given.json, printer).await?;
         }
         Promote::Export(given) => {
             let wanted = ExportRequest { surface: given.surface, url: given.url };
             let bundle = api.export_tag(cache, &given.tag, &wanted).await.map_err(failed)?;
             write(&given.out, &bundle)?;
             printer.note(format_args!("wrote {cache}@{} to {}", given.tag, given.out.display()));
+            if given.json {
+                show::json(printer, &bundle["receipt"])?;
+            }
         }
         Promote::Keys(given) => {
             let keys = api.promotion_keys(cache, given.rotate).await.map_err(failed)?;
-            keys.keys.iter().for_each(|key| printer.data(key));
+            match given.json {
+                true => show::json(printer, &keys)?,
+                false => keys.keys.iter().for_each(|key| printer.data(key)),
+            }
         }
         Promote::Resolve(given) => {
             let resolution = Resolution {
@@ -112,13 +125,38 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
             };
             api.resolve_divergence(cache, &given.path, &resolution).await.map_err(failed)?;
             printer.note(format_args!("settled: {} counts", given.nar_hash));
+            if given.json {
+                show::json(printer, &api.explain(cache, &given.path.to_string()).await.map_err(failed)?)?;
+            }
         }
     }
     Ok(())
 }
 
+/// Prints a claim as it is after it was changed, for programs.
+async fn after_claim(api: &Api, target: &Target, claim: i64, json: bool, printer: Printer) -> Result<(), Failure> {
+    match json {
+        true => {
+            let claim = api.claim(&target.cache, claim).await.map_err(|error| failure::api_about(target, &error))?;
+            show::claim(printer, &claim, true)
+        }
+        false => Ok(()),
+    }
+}
+
+/// Prints a tag as it is after it was changed, for programs.
+async fn after_tag(api: &Api, target: &Target, tag: &TagName, json: bool, printer: Printer) -> Result<(), Failure> {
+    match json {
+        true => {
+            let tag = api.tag(&target.cache, tag).await.map_err(|error| failure::api_about(target, &error))?;
+            show::json(printer, &tag)
+        }
+        false => Ok(()),
+    }
+}
+
 /// The number of the revision that a tag got last; 0 if there is no such tag.
-async fn last(api: &Api, target: &Target, tag: &protocol::promotion::TagName) -> Result<i64, Failure> {
+async fn last(api: &Api, target: &Target, tag: &TagName) -> Result<i64, Failure> {
     match api.tag_history(&target.cache, tag).await {
         Ok(history) => Ok(history.first().map_or(0, |revision| revision.number)),
         Err(client::api::ApiError::Refused(refusal)) if refusal.code() == Some(ErrorCode::NoSuchTag) => Ok(0),
@@ -153,7 +191,7 @@ pub(super) async fn explain(given: &Explain, environment: &Environment, printer:
     let api = target.api(|_| {})?;
     let failed = |error| failure::api_about(&target, &error);
     // A tag has no dash where a store path has one, and no slash.
-    let tags = match given.what.parse::<protocol::promotion::TagName>() {
+    let tags = match given.what.parse::<TagName>() {
         Ok(name) => {
             let tags = api.tags(&target.cache).await.map_err(failed)?;
             tags.into_iter().filter(|tag| tag.name == name).collect()

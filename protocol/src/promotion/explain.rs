@@ -22,8 +22,25 @@ pub struct Explanation {
     /// How disagreement about it was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
+    /// The pins that keep it by its name, besides tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<String>,
+    /// For each claim that is clean, what stands in the way of promoting it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prospects: Vec<Prospect>,
     /// The same in plain words, a line each.
     pub words: Vec<String>,
+}
+
+/// What stands in the way of promoting a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prospect {
+    /// The claim.
+    pub claim: i64,
+    /// What stands in the way; nothing if it can be promoted.
+    pub obstacles: Vec<String>,
+    /// Whether it can be promoted publicly.
+    pub is_publishable: bool,
 }
 
 /// A cache that has the path.

@@ -6,7 +6,7 @@ mod tags;
 use async_trait::async_trait;
 use database::{
     CacheId, Claim, ClaimId, Moved, NarFile, NewClaim, NewRevision, PathRow, Promotions, Result, RevisionId, TagId,
-    TagRow, Verdict, Verified, View,
+    TagRow, UnrecordedKind, Verdict, Verified, View,
 };
 use formats::{FileHash, NarHash, SecretKey, Sha256, StorePath, StorePathHash};
 use protocol::{
@@ -27,8 +27,10 @@ use crate::{
     error::failed,
     list::{BATCH, hex, json},
 };
-use columns::{ClaimRow, text};
+use columns::ClaimRow;
+pub(super) use columns::{receipt, text};
 use tags::Unmoved;
+pub(super) use tags::{find as find_tag, revision};
 
 #[async_trait]
 impl Promotions for Index {
@@ -201,6 +203,7 @@ async fn file_claim(connection: &mut Connection, new: &NewClaim) -> Result<(Clai
             .map(|output| Observation { path: output.path.clone(), nar_hash: output.nar_hash })
             .collect();
         insert_observations(connection, new.cache, &new.builder.subject, &seen, new.now).await?;
+        unrecorded(connection, new.cache, UnrecordedKind::Claim, id).await?;
     }
     let claim = find_claim(connection, ClaimId(id)).await?;
 
@@ -269,12 +272,19 @@ async fn settle_claim(connection: &mut Connection, claim: ClaimId, verified: &Ve
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    if let (1, Some(found), Some(manifest)) = (done.rows_affected(), &verified.report, &verified.manifest) {
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query_file!("../sql/common/unrecorded_of_claim.sql", claim.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if let (Some(found), Some(manifest)) = (&verified.report, &verified.manifest) {
         let policy = &found.policy_digest.as_bytes()[..];
         let digest = &found.manifest_digest.as_bytes()[..];
         let is_clean = i64::from(found.is_clean());
         let manifest = text(manifest)?;
-        sqlx::query_file!(
+        let inserted = sqlx::query_file!(
             "../sql/common/verdict_insert.sql",
             claim.0,
             policy,
@@ -284,9 +294,15 @@ async fn settle_claim(connection: &mut Connection, claim: ClaimId, verified: &Ve
             manifest,
             verified.now.0
         )
-        .execute(&mut *connection)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(failed)?;
+        if let Some(verdict) = inserted {
+            sqlx::query_file!("../sql/common/unrecorded_of_verdict.sql", verdict.id)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+        }
     }
     Ok(())
 }
@@ -309,7 +325,10 @@ async fn retract_claim(connection: &mut Connection, claim: ClaimId, state: Claim
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-
+    sqlx::query_file!("../sql/common/unrecorded_of_claim.sql", claim.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -381,7 +400,7 @@ async fn resolutions(
     Ok(all)
 }
 
-async fn resolve(
+pub(super) async fn resolve(
     connection: &mut Connection,
     cache: CacheId,
     hash: &StorePathHash,
@@ -410,6 +429,7 @@ async fn show_tag(connection: &mut Connection, tag: TagId, visibility: Visibilit
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    sqlx::query_file!("../sql/common/unrecorded_of_tag.sql", tag.0).execute(&mut *connection).await.map_err(failed)?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -423,9 +443,8 @@ async fn promotion_keys(connection: &mut Connection, cache: CacheId, fresh: &Sec
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    let keys = list_keys(connection, cache).await?;
-
-    Ok(keys)
+    unrecorded(connection, cache, UnrecordedKind::Keys, cache.0).await?;
+    list_keys(connection, cache).await
 }
 
 async fn set_promotion_keys(connection: &mut Connection, cache: CacheId, keys: &[SecretKey]) -> Result<()> {
@@ -440,7 +459,7 @@ async fn set_promotion_keys(connection: &mut Connection, cache: CacheId, keys: &
             .await
             .map_err(failed)?;
     }
-    Ok(())
+    unrecorded(connection, cache, UnrecordedKind::Keys, cache.0).await
 }
 
 async fn find_view(connection: &mut Connection, cache: &CacheName, tag: &TagName) -> Result<Option<View>> {
@@ -524,13 +543,16 @@ async fn record_receipt(connection: &mut Connection, tag: TagId, receipt: &Recei
     .fetch_one(&mut *connection)
     .await
     .map_err(failed)?;
+    sqlx::query_file!("../sql/common/unrecorded_of_receipt.sql", row.id)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
     Ok(Receipt { id: row.id, ..receipt.clone() })
 }
 
 async fn receipts(connection: &mut Connection, tag: TagId) -> Result<Vec<Receipt>> {
     let rows =
         sqlx::query_file!("../sql/common/receipt_list.sql", tag.0).fetch_all(&mut *connection).await.map_err(failed)?;
-    let receipt = |row: _| -> Result<Receipt> { columns::receipt(row) };
     rows.into_iter()
         .map(|row| {
             receipt((row.id, row.revision, row.surface, row.url, row.manifest_digest, row.exported_by, row.created_at))
@@ -589,7 +611,17 @@ async fn promotions_of_path(
     Ok(promotions)
 }
 
-async fn find_claim(connection: &mut Connection, claim: ClaimId) -> Result<Option<Claim>> {
+/// Notes that the storage has to be told of this.
+async fn unrecorded(connection: &mut Connection, cache: CacheId, kind: UnrecordedKind, row: i64) -> Result<()> {
+    let kind = kind.as_str();
+    sqlx::query_file!("../sql/common/unrecorded_insert.sql", cache.0, kind, row)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) async fn find_claim(connection: &mut Connection, claim: ClaimId) -> Result<Option<Claim>> {
     let row = sqlx::query_file_as!(ClaimRow, "../sql/common/claim_find.sql", claim.0)
         .fetch_optional(connection)
         .await
@@ -597,7 +629,7 @@ async fn find_claim(connection: &mut Connection, claim: ClaimId) -> Result<Optio
     row.map(Claim::try_from).transpose()
 }
 
-async fn insert_observations(
+pub(super) async fn insert_observations(
     connection: &mut Connection,
     cache: CacheId,
     builder: &str,
@@ -615,7 +647,7 @@ async fn insert_observations(
     Ok(())
 }
 
-async fn list_keys(connection: &mut Connection, cache: CacheId) -> Result<Vec<SecretKey>> {
+pub(super) async fn list_keys(connection: &mut Connection, cache: CacheId) -> Result<Vec<SecretKey>> {
     let rows = sqlx::query_file!("../sql/common/promotion_key_list.sql", cache.0)
         .fetch_all(connection)
         .await

@@ -98,6 +98,7 @@ pub(crate) mod list;
 mod paths;
 mod pins;
 mod promotion;
+mod promotion_records;
 mod rebuild;
 mod tokens;
 

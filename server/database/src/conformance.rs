@@ -32,6 +32,7 @@ mod outcomes;
 mod paths;
 mod pins;
 mod promotion;
+mod promotion_records;
 mod quarantine;
 mod rebuild;
 mod tokens;
@@ -69,6 +70,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         paths::CHECKS,
         pins::CHECKS,
         promotion::CHECKS,
+        promotion_records::CHECKS,
         quarantine::CHECKS,
         rebuild::CHECKS,
         tokens::CHECKS,

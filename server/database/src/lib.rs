@@ -17,6 +17,7 @@ mod inspection;
 mod leases;
 mod pins;
 mod promotion;
+mod promotion_records;
 mod rebuild;
 mod revision;
 mod row;
@@ -47,6 +48,10 @@ pub use promotion::{
     Claim, ClaimId, Member, Moved, NewClaim, NewRevision, Promotions, RevisionId, TagId, TagRow, Verdict, Verified,
     View,
 };
+pub use promotion_records::{
+    ClaimFact, ObservedFact, PromotionFact, PromotionRecords, ReceiptFact, ResolvedFact, RevisionFact, TagFact,
+    Unrecorded, UnrecordedKind, VerdictFact,
+};
 pub use rebuild::{Gone, Rebuilding};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
@@ -70,6 +75,7 @@ pub trait Database:
     + Rebuilding
     + Promotions
     + Copying
+    + PromotionRecords
     + std::fmt::Debug
     + Send
     + Sync
@@ -92,6 +98,7 @@ impl<T> Database for T where
         + Rebuilding
         + Promotions
         + Copying
+        + PromotionRecords
         + std::fmt::Debug
         + Send
         + Sync

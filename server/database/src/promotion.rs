@@ -195,7 +195,7 @@ pub trait Promotions {
     /// Takes a claim back. Its closure leaves every view.
     async fn retract_claim(&self, claim: ClaimId, state: ClaimState, reason: &str) -> Result<bool>;
 
-    /// What was last found of a claim under a policy.
+    /// What was found of a claim under a policy: that it holds, if it ever did, else what was found last.
     async fn find_verdict(&self, claim: ClaimId, policy: &Sha256) -> Result<Option<Verdict>>;
 
     /// Notes what a builder saw; what it said before stays.

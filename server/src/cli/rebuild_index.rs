@@ -72,6 +72,9 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         ("NARs", report.nars),
         ("chunks", report.chunks),
         ("documents", report.documents),
+        ("claims", report.claims),
+        ("tags", report.tags),
+        ("revocations of tokens", report.revocations),
         ("bytes stored", report.stored_bytes),
     ];
     for (what, count) in counts {

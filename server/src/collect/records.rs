@@ -90,7 +90,11 @@ impl Round<'_> {
                 }
             }
             // Other packs may have what these void.
-            Record::Cache(_) | Record::Removal(_) | Record::KeptOut(_) => true,
+            Record::Cache(_)
+            | Record::Removal(_)
+            | Record::KeptOut(_)
+            | Record::Promotion(_)
+            | Record::Revocation(_) => true,
         })
     }
 }

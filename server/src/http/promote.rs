@@ -1,5 +1,6 @@
 //! Promotion: `/_flywheel/v1/caches/{cache}/{claims,evidence,tags,…}`.
 
+mod asking;
 mod claims;
 mod divergence;
 mod evidence;

@@ -161,7 +161,7 @@ pub(super) async fn revoke(
     let work = async {
         let manager = manager(&app, &headers).await?;
         let row = find(&app, &manager, &id).await?;
-        let revoked = app.database.revoke_token(&row.id, app.clock.now()).await?;
+        let revoked = app.journal.revoke_token(&*app.database, &row.id, app.clock.now()).await?;
         Ok(Json(Revoked { tokens: u64::from(revoked) }))
     };
     audited(&app, &headers, &origin, Deed::done(Act::TokenRevoke).object(&id), work).await
@@ -181,7 +181,8 @@ pub(super) async fn revoke_subject(
         if !manager.scope.holds_everywhere(Permission::ManageTokens) {
             return Err(ApiError::forbidden());
         }
-        Ok(Json(Revoked { tokens: app.database.revoke_subject(&subject, app.clock.now()).await? }))
+        let tokens = app.journal.revoke_subject(&*app.database, &subject, app.clock.now()).await?;
+        Ok(Json(Revoked { tokens }))
     };
     let deed = Deed::done(Act::TokenRevoke).object(format!("subject {subject}"));
     audited(&app, &headers, &origin, deed, work).await

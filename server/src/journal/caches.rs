@@ -4,7 +4,7 @@ use database::{Cache, CacheChange, CacheLimits, Database, NewCache, Pin};
 use formats::{KeyName, PublicKey, SecretKey};
 use protocol::{CacheName, Timestamp};
 
-use super::{Journal, Seal, SealError};
+use super::{Journal, KeyUse, Seal, SealError};
 use crate::pack::{CacheRecord, CacheState, KeyRecord, PinRecord, Record};
 
 /// Why a change of a cache cannot be acknowledged.
@@ -28,7 +28,7 @@ impl Journal {
         let at = self.stamp();
         let created = database.create_cache(cache).await?;
         if let Some(created) = &created {
-            self.record(at, vec![self.cache_record(created, CacheLimits::default(), Vec::new())]).await?;
+            self.record(at, vec![self.cache_record(created, &[], CacheLimits::default(), Vec::new())]).await?;
         }
         Ok(created)
     }
@@ -103,13 +103,16 @@ impl Journal {
     async fn look_at(&self, database: &dyn Database, cache: &Cache) -> Result<Record, JournalError> {
         let limits = database.find_limits(cache.id).await?;
         let pins = database.list_pins(cache.id, self.clock.now()).await?;
-        Ok(self.cache_record(cache, limits, pins))
+        let promotion_keys = database.find_promotion_keys(cache.id).await?;
+        Ok(self.cache_record(cache, &promotion_keys, limits, pins))
     }
 
-    fn cache_record(&self, cache: &Cache, limits: CacheLimits, pins: Vec<Pin>) -> Record {
-        let key = |key: &SecretKey| KeyRecord {
-            public: key.public_key().to_string(),
-            sealed: self.seal.as_ref().and_then(|seal| seal.close(&cache.name, key)),
+    fn cache_record(&self, cache: &Cache, promotion_keys: &[SecretKey], limits: CacheLimits, pins: Vec<Pin>) -> Record {
+        let key = |of: KeyUse| {
+            move |key: &SecretKey| KeyRecord {
+                public: key.public_key().to_string(),
+                sealed: self.seal.as_ref().and_then(|seal| seal.close(&cache.name, of, key)),
+            }
         };
         let state = CacheState {
             is_public: cache.is_public,
@@ -117,7 +120,8 @@ impl Journal {
             priority: cache.priority,
             upstream_key_names: cache.upstream_key_names.iter().map(ToString::to_string).collect(),
             retention: cache.retention,
-            keys: cache.keys.iter().map(key).collect(),
+            keys: cache.keys.iter().map(key(KeyUse::Cache)).collect(),
+            promotion_keys: promotion_keys.iter().map(key(KeyUse::Promotion)).collect(),
             max_size: limits.max_size,
             quota: limits.quota,
             is_read_only: limits.is_read_only,
@@ -137,8 +141,41 @@ fn pin_record(pin: Pin) -> PinRecord {
     }
 }
 
+/// Those keys that can be had, and those whose secret halves cannot, with why.
+type Keys = (Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>);
+
 /// A cache, the keys that it has beside its first, and those whose secret halves cannot be had, with why.
 type Reread = (NewCache, Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>);
+
+fn keys_of(name: &CacheName, of: KeyUse, records: &[KeyRecord], seal: Option<&Seal>) -> Result<Keys, String> {
+    let (mut keys, mut lost) = (Vec::new(), Vec::new());
+    for record in records {
+        let public: PublicKey = record.public.parse().map_err(|error| format!("a key of {name}: {error}"))?;
+        match (seal, &record.sealed) {
+            (Some(seal), Some(sealed)) => match seal.open(name, of, &public, sealed) {
+                Ok(key) => keys.push(key),
+                Err(error) => lost.push((public, Some(error))),
+            },
+            _ => lost.push((public, None)),
+        }
+    }
+    Ok((keys, lost))
+}
+
+/// The promotion keys of a cache from its record, and those whose secret halves cannot be had.
+///
+/// If all are lost there is a fresh one, under a name that no client trusts by mistake.
+///
+/// # Errors
+/// If a field of the record is malformed: says which.
+pub fn promotion_keys_of(name: &CacheName, state: &CacheState, seal: Option<&Seal>) -> Result<Keys, String> {
+    let (mut keys, lost) = keys_of(name, KeyUse::Promotion, &state.promotion_keys, seal)?;
+    if keys.is_empty() && !lost.is_empty() {
+        let key_name = format!("{name}-promoted-rebuilt-1").parse().map_err(|error| format!("{name}: {error}"))?;
+        keys.push(SecretKey::generate(key_name, rand::random()));
+    }
+    Ok((keys, lost))
+}
 
 /// A cache from its record, and the keys whose secret halves cannot be had.
 ///
@@ -147,18 +184,7 @@ type Reread = (NewCache, Vec<SecretKey>, Vec<(PublicKey, Option<SealError>)>);
 /// # Errors
 /// If a field of the record is malformed: says which.
 pub fn cache_of(name: &CacheName, state: &CacheState, seal: Option<&Seal>, now: Timestamp) -> Result<Reread, String> {
-    let mut keys = Vec::new();
-    let mut lost = Vec::new();
-    for record in &state.keys {
-        let public: PublicKey = record.public.parse().map_err(|error| format!("a key of {name}: {error}"))?;
-        match (seal, &record.sealed) {
-            (Some(seal), Some(sealed)) => match seal.open(name, &public, sealed) {
-                Ok(key) => keys.push(key),
-                Err(error) => lost.push((public, Some(error))),
-            },
-            _ => lost.push((public, None)),
-        }
-    }
+    let (mut keys, lost) = keys_of(name, KeyUse::Cache, &state.keys, seal)?;
     if keys.is_empty() {
         let key_name: KeyName = format!("{name}-rebuilt").parse().map_err(|error| format!("{name}: {error}"))?;
         keys.push(SecretKey::generate(key_name, rand::random()));

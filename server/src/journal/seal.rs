@@ -1,7 +1,7 @@
 //! The seal: secret keys of caches never stand in clear in a bucket.
 //!
 //! ChaCha20-Poly1305 under a key that HKDF-SHA256 derives from the server's token secret, for this use only. A sealed key is bound to
-//! its cache and to its public half, so it cannot be put in the place of another.
+//! its cache, its use and its public half, so it cannot be put in the place of another.
 
 use std::fmt;
 
@@ -15,6 +15,15 @@ use protocol::CacheName;
 
 /// Says what the derived key is for. Another use of the same secret, or another way of sealing, has another text.
 const PURPOSE: &[u8] = b"flywheel-cache: signing keys in the storage, v1";
+
+/// What a sealed key is for: one cannot be put in the place of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// It signs the narinfos of a cache.
+    Cache,
+    /// It signs the views of a cache.
+    Promotion,
+}
 
 /// Seals and opens secret keys.
 pub struct Seal(LessSafeKey);
@@ -45,10 +54,10 @@ impl Seal {
 
     /// A key of `cache`, sealed, in base64.
     #[must_use]
-    pub fn close(&self, cache: &CacheName, key: &SecretKey) -> Option<String> {
+    pub fn close(&self, cache: &CacheName, of: KeyUse, key: &SecretKey) -> Option<String> {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let mut sealed = key.to_text().into_bytes();
-        let bound = Aad::from(bound_to(cache, &key.public_key()));
+        let bound = Aad::from(bound_to(cache, of, &key.public_key()));
         self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound, &mut sealed).ok()?;
         Some(BASE64.encode(&[&nonce[..], &sealed].concat()))
     }
@@ -57,11 +66,17 @@ impl Seal {
     ///
     /// # Errors
     /// If it is not to be had with this secret.
-    pub fn open(&self, cache: &CacheName, public: &PublicKey, sealed: &str) -> Result<SecretKey, SealError> {
+    pub fn open(
+        &self,
+        cache: &CacheName,
+        of: KeyUse,
+        public: &PublicKey,
+        sealed: &str,
+    ) -> Result<SecretKey, SealError> {
         let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| SealError::OtherSecret)?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::OtherSecret)?;
         let mut sealed = sealed.to_vec();
-        let bound = Aad::from(bound_to(cache, public));
+        let bound = Aad::from(bound_to(cache, of, public));
         let opened = self.0.open_in_place(Nonce::assume_unique_for_key(*nonce), bound, &mut sealed);
         let text =
             std::str::from_utf8(opened.map_err(|_| SealError::OtherSecret)?).map_err(|_| SealError::NotThisKey)?;
@@ -70,8 +85,12 @@ impl Seal {
     }
 }
 
-fn bound_to(cache: &CacheName, public: &PublicKey) -> Vec<u8> {
-    format!("{cache} {public}").into_bytes()
+fn bound_to(cache: &CacheName, of: KeyUse, public: &PublicKey) -> Vec<u8> {
+    match of {
+        KeyUse::Cache => format!("{cache} {public}"),
+        KeyUse::Promotion => format!("promotion {cache} {public}"),
+    }
+    .into_bytes()
 }
 
 impl fmt::Debug for Seal {
@@ -90,8 +109,8 @@ mod tests {
         let key = SecretKey::generate("main-1".parse().unwrap(), [7; 32]);
         let other = SecretKey::generate("main-1".parse().unwrap(), [8; 32]);
         let seal = Seal::of(b"secret").unwrap();
-        let sealed = seal.close(&cache, &key).unwrap();
-        assert_ne!(sealed, seal.close(&cache, &key).unwrap());
+        let sealed = seal.close(&cache, KeyUse::Cache, &key).unwrap();
+        assert_ne!(sealed, seal.close(&cache, KeyUse::Cache, &key).unwrap());
         assert!(
             !BASE64
                 .decode(sealed.as_bytes())
@@ -99,11 +118,11 @@ mod tests {
                 .windows(16)
                 .any(|w| key.to_text().as_bytes()[7..].starts_with(w))
         );
-        let opened = seal.open(&cache, &key.public_key(), &sealed).unwrap();
+        let opened = seal.open(&cache, KeyUse::Cache, &key.public_key(), &sealed).unwrap();
         assert_eq!(opened.to_text(), key.to_text());
 
         let denied = |seal: &Seal, cache: &str, key: &SecretKey, sealed: &str| {
-            seal.open(&cache.parse().unwrap(), &key.public_key(), sealed).unwrap_err()
+            seal.open(&cache.parse().unwrap(), KeyUse::Cache, &key.public_key(), sealed).unwrap_err()
         };
         assert_eq!(denied(&Seal::of(b"secreT").unwrap(), "main", &key, &sealed), SealError::OtherSecret);
         assert_eq!(denied(&seal, "other", &key, &sealed), SealError::OtherSecret);
@@ -111,6 +130,8 @@ mod tests {
         for bad in ["", "AAAA", "?"] {
             assert_eq!(denied(&seal, "main", &key, bad), SealError::OtherSecret);
         }
+        let elsewhere = seal.open(&cache, KeyUse::Promotion, &key.public_key(), &sealed);
+        assert_eq!(elsewhere.unwrap_err(), SealError::OtherSecret);
         assert!(Seal::of(b"").is_none());
     }
 }

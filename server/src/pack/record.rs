@@ -1,15 +1,17 @@
 //! The records of a pack's trailer.
 
 mod event;
+mod promotion;
 
 use database::NewChunk;
 use formats::{FileHash, NarHash};
 use protocol::{ChunkHash, Manifest, read_varint, write_varint};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{PackError, Stamp};
 
-pub use event::{CacheRecord, CacheState, DamageRecord, KeptOutRecord, KeyRecord, PinRecord, Removal};
+pub use event::{CacheRecord, CacheState, DamageRecord, KeptOutRecord, KeyRecord, PinRecord, Removal, Revocation};
+pub use promotion::PromotionRecord;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,10 @@ pub enum Record {
     KeptOut(KeptOutRecord),
     /// A frame that is damaged.
     Damage(DamageRecord),
+    /// Something about promotion.
+    Promotion(PromotionRecord),
+    /// Tokens that are not good any more.
+    Revocation(Revocation),
 }
 
 /// A NAR, its chunks by name: they may be in other packs.
@@ -121,6 +127,8 @@ const CACHE: u8 = 6;
 const REMOVAL: u8 = 7;
 const KEPT_OUT: u8 = 8;
 const DAMAGE: u8 = 9;
+const PROMOTION: u8 = 16;
+const REVOCATION: u8 = 17;
 
 impl Record {
     /// Appends the record.
@@ -177,6 +185,14 @@ impl Record {
                 payload = json(damage);
                 DAMAGE
             }
+            Self::Promotion(promotion) => {
+                payload = json(promotion);
+                PROMOTION
+            }
+            Self::Revocation(revocation) => {
+                payload = json(revocation);
+                REVOCATION
+            }
         };
         out.push(kind);
         write_bytes(out, &payload);
@@ -231,6 +247,12 @@ impl Record {
             REMOVAL => Self::Removal(of_json(payload, "a removal")?),
             KEPT_OUT => Self::KeptOut(of_json(payload, "a path that stayed out")?),
             DAMAGE => Self::Damage(of_json(payload, "a damaged frame")?),
+            PROMOTION => match serde_json::from_slice(payload) {
+                Ok(promotion) => Self::Promotion(promotion),
+                // A fact of a kind that is not known here.
+                Err(_) => return of_json(payload, "something about promotion").map(|IgnoredAny| None),
+            },
+            REVOCATION => Self::Revocation(of_json(payload, "a revocation")?),
             DOCUMENT => {
                 let about = serde_json::from_slice(read_bytes(payload).ok_or(CUT)?);
                 let manifest = Manifest::decode(read_bytes(payload).ok_or(CUT)?);

@@ -42,6 +42,16 @@ pub fn words(about: &Explanation) -> Vec<String> {
         let lacking = findings.filter(|finding| finding.outcome != Outcome::Passed);
         lines.extend(lacking.flat_map(of_finding));
     }
+    for prospect in &about.prospects {
+        let claim = prospect.claim;
+        lines.push(match (&prospect.obstacles[..], prospect.is_publishable) {
+            ([], true) => {
+                format!("Claim {claim} can be promoted, also publicly: flywheel-push promote tag TAG {claim}")
+            }
+            ([], false) => format!("Claim {claim} can be promoted, but not publicly: too few builders agree."),
+            (obstacles, _) => format!("Claim {claim} cannot be promoted as it is: {}.", obstacles.join("; ")),
+        });
+    }
     if about.claims.is_empty() {
         lines.push("Nobody claims to have built it, so it is not clean: being in a cache says nothing.".to_owned());
         lines.push("To make it promotable: flywheel-push promote claim FLAKE#ATTRIBUTE".to_owned());
@@ -78,10 +88,17 @@ pub fn words(about: &Explanation) -> Vec<String> {
             None => "Builders disagree; it is not promoted until an admin settles that.".to_owned(),
         });
     }
-    if about.promoted.is_empty() {
-        lines.push("No tag keeps it: it goes when the cache's retention says so.".to_owned());
-    } else {
+    if !about.promoted.is_empty() {
         lines.push("It is kept as long as a revision that has it is.".to_owned());
+    }
+    if !about.pins.is_empty() {
+        lines.push(format!("It is pinned: {}.", about.pins.join(", ")));
+    }
+    if about.promoted.is_empty() && about.pins.is_empty() {
+        lines.push(
+            "No tag and no pin names it: it goes once neither it nor what refers to it was used for as long as the cache says."
+                .to_owned(),
+        );
     }
     lines
 }

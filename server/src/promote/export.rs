@@ -97,10 +97,11 @@ pub fn statement(cache: &CacheName, tag: &TagName, revision: &Revision, member: 
     let root = source.and_then(|source| source.locks.get("root")).and_then(Value::as_str).unwrap_or("root");
     for (name, node) in nodes.into_iter().flatten().filter(|(name, _)| *name != root) {
         if let Some(locked) = node.get("locked") {
-            dependencies.push(dependency(&format!("flake-input:{name}"), locked));
+            dependencies.push(dependency(&format!("flake-input:{}", in_uri(name)), locked));
         }
     }
-    dependencies.push(json!({ "uri": manifest.store_dir.join(&claim.claim.derivation), "name": "derivation" }));
+    let derivation = format!("file://{}", in_uri(&manifest.store_dir.join(&claim.claim.derivation)));
+    dependencies.push(json!({ "uri": derivation, "name": "derivation" }));
     json!({
         "_type": STATEMENT_TYPE,
         "subject": subject,
@@ -130,7 +131,7 @@ pub fn statement(cache: &CacheName, tag: &TagName, revision: &Revision, member: 
             },
             "runDetails": {
                 "builder": {
-                    "id": format!("urn:flywheel-cache:builder:{}", claim.builder.subject),
+                    "id": format!("urn:flywheel-cache:builder:{}", in_uri(&claim.builder.subject)),
                     "version": { "nix": claim.claim.evaluation.nix },
                 },
                 "metadata": {
@@ -140,6 +141,19 @@ pub fn statement(cache: &CacheName, tag: &TagName, revision: &Revision, member: 
             },
         },
     })
+}
+
+/// A text as part of a URI, whatever is in it.
+fn in_uri(text: &str) -> String {
+    let mut uri = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'@' => uri.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
 }
 
 fn dependency(uri: &str, locked: &Value) -> Value {
@@ -208,12 +222,14 @@ pub fn sbom(cache: &CacheName, tag: &TagName, revision: &Revision, manifest: &Pr
         others.map(|other| related(id(&path.path), "DEPENDS_ON", other))
     });
     let name = format!("{cache}@{tag}-{}", revision.number);
+    // Of which closure: the same number may be given again by another server of that name.
+    let digest = manifest.digest().map(|digest| digest.hex()).unwrap_or_default();
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": name,
-        "documentNamespace": format!("urn:flywheel-cache:sbom:{name}:{}", revision.policy_digest.hex()),
+        "documentNamespace": format!("urn:flywheel-cache:sbom:{name}:{digest}"),
         "creationInfo": {
             "created": date(revision.at),
             "creators": [concat!("Tool: flywheel-cache-", env!("CARGO_PKG_VERSION"))],
@@ -237,6 +253,9 @@ pub(crate) fn date(at: Timestamp) -> String {
     let since = Duration::from_secs(u64::try_from(at.0).unwrap_or_default());
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
+
+#[cfg(test)]
+mod schema_tests;
 
 #[cfg(test)]
 mod tests {

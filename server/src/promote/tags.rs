@@ -120,7 +120,8 @@ pub async fn roll_back(
     // What has been found out since then counts: nobody goes back to what is in doubt by now.
     for id in &earlier.claims {
         let claim = app.database.find_claim(cache.id, ClaimId(*id)).await?.ok_or(TagError::Gone)?;
-        let (finding, _) = corroboration(app, cache, &claim, &earlier_paths(&claim), tag.visibility).await?;
+        let verdict = app.database.find_verdict(claim.id, &earlier.policy_digest).await?.ok_or(TagError::Gone)?;
+        let (finding, _) = corroboration(app, cache, &claim, &hashes(&verdict), tag.visibility).await?;
         if finding.outcome != Outcome::Passed {
             return Err(not_clean(&claim, [&finding]));
         }
@@ -144,8 +145,9 @@ pub async fn roll_back(
     commit(app, cache, &new).await
 }
 
-fn earlier_paths(claim: &Claim) -> Vec<StorePathHash> {
-    claim.claim.outputs.values().map(|output| *output.path.hash()).collect()
+/// Every path of the closure that a verdict is about.
+fn hashes(verdict: &Verdict) -> Vec<StorePathHash> {
+    verdict.manifest.paths.iter().map(|path| *path.path.hash()).collect()
 }
 
 /// Changes who may see a tag's view. Only what many builders agree on becomes public.
@@ -180,12 +182,20 @@ pub async fn obstacles(app: &App, cache: &Cache, claim: ClaimId) -> database::Re
 }
 
 async fn commit(app: &App, cache: &Cache, new: &NewRevision) -> Result<i64, TagError> {
+    // What was verified may be collected by now: then the tag stays where it is.
+    if let Some(lost) = lost(app, cache, &new.members).await? {
+        return Err(collected(lost));
+    }
+    let before = app.database.find_tag(cache.id, &new.tag).await?.and_then(|tag| tag.current);
     match app.database.move_tag(new).await? {
         Moved::To(number) => {
-            if let Some(tag) = app.database.find_tag(cache.id, &new.tag).await? {
-                keep(app, cache, new, &tag).await?;
-                super::work::expire(app, tag.id, tag.current.map(|(id, _)| id)).await?;
+            let Some(tag) = app.database.find_tag(cache.id, &new.tag).await? else { return Ok(number) };
+            // A round of collection may have begun before the paths were promoted. What it took is not promoted.
+            if let Some(lost) = lost(app, cache, &new.members).await? {
+                take_back(app, new, &tag, number, before.map(|(_, revision)| revision)).await?;
+                return Err(collected(lost));
             }
+            super::work::expire(app, tag.id, tag.current.map(|(id, _)| id)).await?;
             Ok(number)
         }
         Moved::Elsewhere(number) => Err(TagError::Elsewhere(number)),
@@ -194,17 +204,45 @@ async fn commit(app: &App, cache: &Cache, new: &NewRevision) -> Result<i64, TagE
     }
 }
 
-/// Tells collection, a round of which may have begun before the paths were promoted. What it took is not promoted.
-async fn keep(app: &App, cache: &Cache, new: &NewRevision, tag: &TagRow) -> Result<(), TagError> {
-    let hashes: Vec<StorePathHash> = new.members.iter().map(|member| member.hash).collect();
-    let mut lost = false;
-    for some in hashes.chunks(1000) {
-        lost |= app.database.spare_paths(cache.id, some).await?.contains(&false);
+/// Tells collection that these paths stay, and the first of them that is gone already.
+async fn lost<'m>(app: &App, cache: &Cache, members: &'m [Member]) -> Result<Option<&'m Member>, database::Error> {
+    for some in members.chunks(1000) {
+        let hashes: Vec<StorePathHash> = some.iter().map(|member| member.hash).collect();
+        let spared = app.database.spare_paths(cache.id, &hashes).await?;
+        if let Some((member, _)) = some.iter().zip(spared).find(|(_, is_there)| !is_there) {
+            return Ok(Some(member));
+        }
     }
-    if let (true, Some((revision, _))) = (lost, &tag.current) {
-        let reason = "paths of it were collected while it was promoted";
-        app.database.end_revision(*revision, RevisionState::Revoked, Some(reason)).await?;
-        return Err(TagError::Gone);
+    Ok(None)
+}
+
+fn collected(lost: &Member) -> TagError {
+    let obstacle = format!("P5: {} was collected since it was verified: push it again", lost.hash);
+    TagError::NotClean { claim: lost.claim.0, obstacles: vec![obstacle] }
+}
+
+/// Ends a revision that is not whole, and has the tag point where it did before.
+async fn take_back(
+    app: &App,
+    new: &NewRevision,
+    tag: &TagRow,
+    number: i64,
+    before: Option<Revision>,
+) -> Result<(), database::Error> {
+    let revision = app.database.revisions(tag.id, Some(number.saturating_add(1)), 1).await?;
+    let Some((id, _)) = revision.into_iter().find(|(_, revision)| revision.number == number) else { return Ok(()) };
+    let reason = "paths of it were collected while it was promoted";
+    app.database.end_revision(id, RevisionState::Revoked, Some(reason)).await?;
+    if let Some(before) = before {
+        let revision = Revision {
+            repeats: Some(before.number),
+            reason: Some(format!("revision {number} could not be kept")),
+            moved_by: new.revision.moved_by.clone(),
+            at: app.clock.now(),
+            ..before
+        };
+        let again = NewRevision { expected: number, revision, members: Vec::new(), ..new.clone() };
+        app.database.move_tag(&again).await?;
     }
     Ok(())
 }
@@ -225,8 +263,7 @@ async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibilit
     let besides = [Predicate::TrustedBuilder, Predicate::Validated, Predicate::EligibleClass];
     let failed = besides.iter().filter_map(|one| verdict.report.finding(*one)).filter(|f| f.outcome != Outcome::Passed);
     let mut failed: Vec<&Finding> = failed.chain(verdict.report.obstacles()).collect();
-    let hashes: Vec<StorePathHash> = verdict.manifest.paths.iter().map(|path| *path.path.hash()).collect();
-    let (finding, is_publishable) = corroboration(app, cache, &claim, &hashes, visibility).await?;
+    let (finding, is_publishable) = corroboration(app, cache, &claim, &hashes(&verdict), visibility).await?;
     if finding.outcome != Outcome::Passed {
         failed.push(&finding);
     }

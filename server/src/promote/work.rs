@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use database::{Cache, Claim, RevisionId, TagId, Verified};
 use protocol::{
-    Timestamp,
+    CacheName, Timestamp,
     promotion::{ClaimState, ManifestPath, Outcome, PromotionManifest, RevisionState},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Works until `stop` is cancelled.
 pub async fn run(app: App, stop: CancellationToken) {
+    begin(&app).await;
     let mut expired_at = Timestamp::default();
     loop {
         let now = app.clock.now();
@@ -43,6 +44,8 @@ pub async fn run(app: App, stop: CancellationToken) {
                 tracing::warn!(%error, "old revisions could not be let go");
             }
         }
+        // What a process left that has ended since, or that the storage did not take.
+        note(&app).await;
         let verified = tokio::select! {
             verified = step(&app) => verified,
             () = stop.cancelled() => return,
@@ -57,6 +60,14 @@ pub async fn run(app: App, stop: CancellationToken) {
             () = tokio::time::sleep(IDLE) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Has counters that alerts watch begin at nothing: an increase from no counter at all is none.
+async fn begin(app: &App) {
+    match app.database.list_caches().await {
+        Ok(caches) => caches.iter().for_each(|cache| divergences(&cache.name).increment(0)),
+        Err(error) => tracing::warn!(%error, "the caches could not be listed"),
     }
 }
 
@@ -75,10 +86,18 @@ pub async fn step(app: &App) -> database::Result<bool> {
     };
     let state = verified.state;
     app.database.settle_claim(claim.id, &verified).await?;
+    note(app).await;
     metrics::counter!(names::CLAIMS_VERIFIED, "state" => state.as_str()).increment(1);
     note_divergence(&cache, &verified);
     tracing::info!(cache.name = %cache.name, claim.id = claim.id.0, %state, "a claim was verified");
     Ok(true)
+}
+
+/// Has the storage know of what has changed; if it does not take it now, it is told again.
+async fn note(app: &App) {
+    if let Err(error) = app.journal.note_promotions(&*app.database).await {
+        tracing::warn!(%error, "what has changed of promotion could not be recorded in the storage yet");
+    }
 }
 
 /// Notes progress until the claim is taken back.
@@ -143,12 +162,17 @@ fn manifest(evidence: &Evidence) -> PromotionManifest {
     }
 }
 
+/// How often builders were seen to disagree about something in a cache.
+pub(crate) fn divergences(cache: &CacheName) -> metrics::Counter {
+    metrics::counter!(names::DIVERGENCES, "cache" => cache.to_string())
+}
+
 /// Counts claims about whose outputs builders disagree, for somebody to be alarmed.
 fn note_divergence(cache: &Cache, verified: &Verified) {
     let findings = verified.report.iter().flat_map(|report| &report.findings);
     let diverges = findings.flat_map(|finding| &finding.problems).any(|problem| problem.code == "divergence");
     if diverges {
-        metrics::counter!(names::DIVERGENCES, "cache" => cache.name.to_string()).increment(1);
+        divergences(&cache.name).increment(1);
         tracing::error!(cache.name = %cache.name, "builders disagree about an output; it is not promoted until that is settled");
     }
 }
@@ -174,7 +198,7 @@ pub async fn expire(app: &App, tag: TagId, current: Option<RevisionId>) -> datab
     for (id, revision) in revisions {
         if revision.state == RevisionState::Kept && Some(id) != current {
             kept += 1;
-            let is_old = superseded_at.plus(app.promote.keep_for) < now;
+            let is_old = superseded_at.plus(app.promote.keep_for) <= now;
             if kept > app.promote.keep_revisions && is_old {
                 app.database.end_revision(id, RevisionState::Expired, None).await?;
             }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use database::{Cache, CacheChange, CacheId, CacheLimits, NewCache, NewPin};
-use formats::{SecretKey, StoreDir};
+use formats::{PublicKey, SecretKey, StoreDir};
 use protocol::{CacheName, Timestamp};
 
 use super::{Rebuild, RebuildError, report::LostKey};
 use crate::{
-    journal::cache_of,
+    journal::{SealError, cache_of, promotion_keys_of},
     pack::{CacheRecord, CacheState, Stamp},
 };
 
@@ -17,6 +17,8 @@ pub(super) struct Timeline {
     events: VecDeque<(Stamp, String, Event)>,
     /// Caches that are there at the moment.
     live: HashMap<String, CacheId>,
+    /// When those began that some record describes.
+    begun: HashMap<String, Stamp>,
     /// What they have beside their settings; it comes last, since it is about their paths.
     states: HashMap<String, CacheState>,
     /// Every cache that some record describes.
@@ -58,12 +60,18 @@ impl Timeline {
             }
         }
         events.sort_by_key(|(stamp, _, _)| *stamp);
-        Self { events: events.into(), live: HashMap::new(), states: HashMap::new(), described }
+        Self { events: events.into(), live: HashMap::new(), begun: HashMap::new(), states: HashMap::new(), described }
     }
 
     /// Whether something happens to a cache up to `stamp`.
     pub(super) fn changes_until(&self, stamp: Stamp) -> bool {
         self.events.front().is_some_and(|(at, _, _)| *at <= stamp)
+    }
+
+    /// The cache of that name, if it is there at the moment and was there at `stamp`.
+    pub(super) fn live_since(&self, name: &str, stamp: Stamp) -> Option<CacheId> {
+        let is_older = self.begun.get(name).is_some_and(|begun| stamp < *begun);
+        self.live(name).filter(|_| !is_older)
     }
 
     /// The cache of that name, if it is there at the moment.
@@ -88,12 +96,9 @@ impl Rebuild<'_> {
                         Ok((new, keys, lost)) => {
                             let row = self.put_cache(&new, keys).await?;
                             timeline.live.insert(name.clone(), row.id);
+                            timeline.begun.insert(name.clone(), at);
                             timeline.states.insert(name.clone(), state);
-                            self.report.lost_keys.extend(lost.into_iter().map(|(public, error)| LostKey {
-                                cache: name.clone(),
-                                public: public.to_string(),
-                                why: error.map_or("it was never sealed".to_owned(), |error| error.to_string()),
-                            }));
+                            self.note_lost(&name, lost);
                         }
                         Err(why) => self.report.malformed_records.add(name, why),
                     }
@@ -109,10 +114,28 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Sets the limits of the caches that there are, and pins what they keep.
+    fn note_lost(&mut self, cache: &str, keys: Vec<(PublicKey, Option<SealError>)>) {
+        self.report.lost_keys.extend(keys.into_iter().map(|(public, error)| LostKey {
+            cache: cache.to_owned(),
+            public: public.to_string(),
+            why: error.map_or("it was never sealed".to_owned(), |error| error.to_string()),
+        }));
+    }
+
+    /// Gives the caches that there are their promotion keys and limits, and pins what they keep.
     pub(super) async fn limits_and_pins(&mut self, timeline: &Timeline) -> Result<(), RebuildError> {
         for (name, state) in &timeline.states {
             let Some(cache) = timeline.live(name) else { continue };
+            let parsed = name.parse().map_err(|_| "no name of a cache".to_owned());
+            match parsed.and_then(|parsed| promotion_keys_of(&parsed, state, self.seal)) {
+                Ok((keys, lost)) => {
+                    if !keys.is_empty() {
+                        self.database.set_promotion_keys(cache, &keys).await?;
+                    }
+                    self.note_lost(name, lost);
+                }
+                Err(why) => self.report.malformed_records.add(name, why),
+            }
             let CacheState { max_size, quota, is_read_only, .. } = *state;
             self.database.set_limits(cache, &CacheLimits { max_size, quota, is_read_only }).await?;
             for pin in &state.pins {
@@ -159,6 +182,7 @@ impl Rebuild<'_> {
             upstream_key_names: Vec::new(),
             retention: None,
             keys: Vec::new(),
+            promotion_keys: Vec::new(),
             max_size: None,
             quota: None,
             is_read_only: false,

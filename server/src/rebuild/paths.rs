@@ -40,7 +40,8 @@ impl Rebuild<'_> {
         }
         self.put_paths(batch).await?;
         self.caches_until(&mut timeline, Stamp(u64::MAX)).await?;
-        self.limits_and_pins(&timeline).await
+        self.limits_and_pins(&timeline).await?;
+        self.replay_told(survey, &timeline).await
     }
 
     /// Before a cache changes, what was pushed to it has to be in it.

@@ -21,6 +21,12 @@ pub struct Report {
     pub chunks: u64,
     /// Documents that were restored.
     pub documents: u64,
+    /// Claims that were restored.
+    pub claims: u64,
+    /// Tags that were restored.
+    pub tags: u64,
+    /// Revocations of tokens that still matter.
+    pub revocations: u64,
     /// Bytes of all packs with frames.
     pub stored_bytes: u64,
     /// Packs that could not be read.
@@ -128,6 +134,8 @@ pub enum Stage {
     Nars,
     /// Caches, paths, documents.
     Paths,
+    /// Claims, tags, revoked tokens.
+    Promotion,
 }
 
 impl Stage {
@@ -139,6 +147,7 @@ impl Stage {
             Self::Frames => "frames",
             Self::Nars => "NARs",
             Self::Paths => "paths",
+            Self::Promotion => "promotion",
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub(super) nars: Vec<Entry>,
     /// Paths, documents, and removals of them.
     pub(super) rest: Vec<Entry>,
+    /// Promotion, and revoked tokens.
+    pub(super) told: Vec<Entry>,
     pub(super) caches: Vec<(Stamp, CacheRecord)>,
     /// Until when path records of that NAR say nothing.
     pub(super) kept_out: HashMap<KeptOutRecord, Stamp>,
@@ -37,6 +39,7 @@ struct Portion {
     frames: Vec<Record>,
     nars: Vec<Record>,
     rest: Vec<Record>,
+    told: Vec<Record>,
 }
 
 impl Rebuild<'_> {
@@ -47,6 +50,7 @@ impl Rebuild<'_> {
             frames: Vec::new(),
             nars: Vec::new(),
             rest: Vec::new(),
+            told: Vec::new(),
             caches: Vec::new(),
             kept_out: HashMap::new(),
         };
@@ -58,6 +62,7 @@ impl Rebuild<'_> {
         survey.frames.sort_unstable();
         survey.nars.sort_unstable();
         survey.rest.sort_unstable();
+        survey.told.sort_unstable();
         survey.caches.sort_by_key(|(stamp, _)| *stamp);
         Ok(survey)
     }
@@ -127,7 +132,7 @@ impl Rebuild<'_> {
                 }
             };
             // Frames come before the first stamp, and have it.
-            let Portion { frames, nars, rest } = std::mem::take(&mut portion);
+            let Portion { frames, nars, rest, told } = std::mem::take(&mut portion);
             if !frames.is_empty() || !has_frames_entry {
                 survey.frames.push(survey.spool.append(next.unwrap_or(stamp), name, size, &frames)?);
                 has_frames_entry = true;
@@ -137,6 +142,9 @@ impl Rebuild<'_> {
             }
             if !rest.is_empty() {
                 survey.rest.push(survey.spool.append(stamp, name, size, &rest)?);
+            }
+            if !told.is_empty() {
+                survey.told.push(survey.spool.append(stamp, name, size, &told)?);
             }
             stamp = next.unwrap_or(stamp);
         }
@@ -148,6 +156,7 @@ impl Rebuild<'_> {
             Record::Chunk(_) => portion.frames.push(record),
             Record::Nar(_) | Record::Removal(Removal::Nar { .. }) => portion.nars.push(record),
             Record::Path(_) | Record::Document(_) | Record::Removal(_) => portion.rest.push(record),
+            Record::Promotion(_) | Record::Revocation(_) => portion.told.push(record),
             Record::Cache(cache) => survey.caches.push((stamp, cache)),
             Record::KeptOut(kept_out) => {
                 let until = survey.kept_out.entry(kept_out).or_default();

@@ -2,6 +2,7 @@
 
 mod damage;
 mod merged;
+mod promoted;
 mod random;
 mod world;
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::harness::{
     Http, Server,
-    nix::{Nix, NixClient},
+    nix::{Nix, NixClient, hash_part},
 };
 
 const CLIENT: &str = env!("CARGO_BIN_EXE_client-under-test");
@@ -39,7 +39,12 @@ const FLAKE: &str = r##"
         hidden = make "hidden-1.0" "echo ${builtins.unsafeDiscardStringContext "${leaf}"} > $out" { };
         sources = make "hello-source" "echo source > $out" { };
         luck = make "luck-1.0" "mkdir $out; date +%s%N > $out/now" { };
-      };
+      }
+      // builtins.listToAttrs (map
+        (number: {
+          name = "step${number}";
+          value = make "step-${number}" "mkdir $out; echo ${leaf} > $out/leaf; echo ${number} > $out/number" { };
+        }) [ "1" "2" "3" "4" "5" "6" ]);
     devShells.SYSTEM.default = derivation {
       name = "shell-ID";
       system = "SYSTEM";
@@ -76,7 +81,13 @@ pub(super) struct Done {
 
 impl Lab {
     pub(super) fn new() -> Self {
-        let mut server = Server::builder().config("[flywheel.promotion]\npolicy-file = \"policy.toml\"\n").stopped();
+        Self::configured("")
+    }
+
+    /// With more of a configuration, which begins with what belongs to `[flywheel.promotion]`.
+    pub(super) fn configured(more: &str) -> Self {
+        let config = format!("[flywheel.promotion]\npolicy-file = \"policy.toml\"\n{more}");
+        let mut server = Server::builder().config(config).stopped();
         fs::write(server.scratch().join("policy.toml"), POLICY).unwrap();
         server.restart();
         let repository = server.scratch().join("flake");
@@ -138,10 +149,16 @@ impl Lab {
         self.server.http().with_token(&self.server.token(token))
     }
 
+    /// The path that a claim is about.
+    pub(super) async fn path_of(&self, claim: i64) -> String {
+        let http = self.http(&["--sub", "reader", "--pull", "main"]);
+        let claim = http.get(&format!("/_flywheel/v1/caches/main/claims/{claim}")).await.expect(200).json();
+        claim["claim"]["outputs"]["out"]["path"].as_str().unwrap().to_owned()
+    }
+
     /// The status of a narinfo, plain or through a tag.
     pub(super) async fn narinfo(&self, cache: &str, path: &str) -> u16 {
-        let answer =
-            self.server.http().get(&format!("/{cache}/{}.narinfo", crate::harness::nix::hash_part(path))).await;
+        let answer = self.server.http().get(&format!("/{cache}/{}.narinfo", hash_part(path))).await;
         answer.status.as_u16()
     }
 }
@@ -201,4 +218,24 @@ pub(super) fn read(claim: &serde_json::Value) -> (i64, String, Vec<(String, Stri
         problems.map(|problem| (text(&finding["predicate"]), text(&problem["code"])))
     });
     (claim["id"].as_i64().unwrap(), text(&claim["state"]), lacking.collect())
+}
+
+/// The hash of the NAR that the cache has of a path.
+pub(super) async fn nar_hash(lab: &Lab, path: &str) -> String {
+    let text = lab.server.http().get(&format!("/main/{}.narinfo", hash_part(path))).await.expect(200).text();
+    text.lines().find_map(|line| line.strip_prefix("NarHash: ")).unwrap().to_owned()
+}
+
+/// What became of a claim, when something has.
+pub(super) async fn settled(lab: &Lab, id: i64) -> (String, Vec<(String, String)>) {
+    let http = lab.http(&["--sub", "reader", "--pull", "main"]);
+    for _ in 0..600 {
+        let claim = http.get(&format!("/_flywheel/v1/caches/main/claims/{id}")).await.expect(200).json();
+        let (_, state, lacking) = read(&claim);
+        if state != "filed" && state != "verifying" {
+            return (state, lacking);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("claim {id} was never verified");
 }

@@ -10,8 +10,8 @@ use formats::SecretKey;
 use reqwest::Method;
 use serde_json::json;
 
-use super::lab::{Builder, Lab, read};
-use crate::harness::nix::{clients, hash_part};
+use super::lab::{Builder, Lab, nar_hash, read, settled};
+use crate::harness::nix::clients;
 
 #[track_caller]
 fn refused(builder: &Builder, lab: &Lab, attribute: &str, predicate: &str, code: &str) {
@@ -197,23 +197,4 @@ fn packs(lab: &Lab) -> Vec<std::path::PathBuf> {
     let mut packs = Vec::new();
     collect(&lab.server.data_dir().join("store/objects/packs"), &mut packs);
     packs
-}
-
-async fn nar_hash(lab: &Lab, path: &str) -> String {
-    let text = lab.server.http().get(&format!("/main/{}.narinfo", hash_part(path))).await.expect(200).text();
-    text.lines().find_map(|line| line.strip_prefix("NarHash: ")).unwrap().to_owned()
-}
-
-/// What became of a claim, when something has.
-async fn settled(lab: &Lab, id: i64) -> (String, Vec<(String, String)>) {
-    let http = lab.http(&["--sub", "reader", "--pull", "main"]);
-    for _ in 0..600 {
-        let claim = http.get(&format!("/_flywheel/v1/caches/main/claims/{id}")).await.expect(200).json();
-        let (_, state, lacking) = read(&claim);
-        if state != "filed" && state != "verifying" {
-            return (state, lacking);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("claim {id} was never verified");
 }

@@ -7,7 +7,7 @@ use protocol::{Timestamp, promotion::Receipt};
 use crate::column::Column;
 
 /// A value as the JSON that a column holds.
-pub(super) fn text<T: serde::Serialize>(value: &T) -> Result<String> {
+pub(in super::super) fn text<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Failed(Box::new(e)))
 }
 
@@ -47,7 +47,9 @@ impl TryFrom<ClaimRow> for Claim {
 
 type ReceiptColumns = (i64, i64, String, Option<String>, Vec<u8>, String, i64);
 
-pub(super) fn receipt((id, revision, surface, url, digest, exported_by, at): ReceiptColumns) -> Result<Receipt> {
+pub(in super::super) fn receipt(
+    (id, revision, surface, url, digest, exported_by, at): ReceiptColumns,
+) -> Result<Receipt> {
     let manifest_digest = Sha256::from_bytes(Column("receipt", "manifest_digest").bytes(&digest)?);
     Ok(Receipt { id, revision, surface, url, manifest_digest, exported_by, at: Timestamp(at) })
 }

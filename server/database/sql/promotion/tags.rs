@@ -45,7 +45,7 @@ impl TryFrom<TagColumns> for TagRow {
     }
 }
 
-fn revision(number: i64, state: &str, reason: Option<String>, body: &str) -> Result<Revision> {
+pub(in super::super) fn revision(number: i64, state: &str, reason: Option<String>, body: &str) -> Result<Revision> {
     let body: Revision = Column("revision", "body").json(body)?;
     Ok(Revision { number, state: Column("revision", "state").text(state)?, reason, ..body })
 }
@@ -134,6 +134,7 @@ pub(super) async fn advance(connection: &mut Connection, new: &NewRevision) -> s
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    note(connection, row.id).await?;
     Ok(Moved::To(number))
 }
 
@@ -156,9 +157,24 @@ pub(super) async fn let_go(
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    note(connection, revision.0).await?;
     Ok(true)
 }
-pub(super) async fn find(connection: &mut Connection, cache: CacheId, name: &TagName) -> Result<Option<TagRow>> {
+
+/// Notes that the storage has to be told of a revision and of its tag.
+async fn note(connection: &mut Connection, revision: i64) -> Result<()> {
+    sqlx::query_file!("../sql/common/unrecorded_of_revision.sql", revision)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(in super::super) async fn find(
+    connection: &mut Connection,
+    cache: CacheId,
+    name: &TagName,
+) -> Result<Option<TagRow>> {
     let name = name.as_str();
     let row = sqlx::query_file_as!(TagColumns, "../sql/common/tag_find.sql", cache.0, name)
         .fetch_optional(connection)

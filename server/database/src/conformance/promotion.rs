@@ -21,6 +21,7 @@ checks![
     a_claim_is_filed_once,
     a_claim_is_verified_by_one_at_a_time,
     a_verdict_is_never_changed,
+    what_was_mended_is_clean_under_the_same_policy,
     what_was_taken_back_stays_so,
     builders_are_heard_and_settled,
     tags_move_by_compare_and_swap,
@@ -36,7 +37,7 @@ checks![
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn new_claim(cache: CacheId, name: &str, builder: &str) -> NewClaim {
+pub(super) fn new_claim(cache: CacheId, name: &str, builder: &str) -> NewClaim {
     let output = ClaimedOutput { path: store_path(name), nar_hash: nar_hash(name) };
     let claim = ClaimRequest {
         attribute: None,
@@ -85,7 +86,7 @@ fn clean(policy: u8, at: i64) -> Verified {
 }
 
 /// A claim that was found clean.
-async fn clean_claim(db: &Subject, cache: CacheId, name: &str) -> Claim {
+pub(super) async fn clean_claim(db: &Subject, cache: CacheId, name: &str) -> Claim {
     let (claim, _) = db.file_claim(&new_claim(cache, name, "ci")).await.unwrap();
     while let Some(taken) = db.take_claim(NOW, NOW.plus(MINUTE)).await.unwrap() {
         db.settle_claim(taken.id, &clean(1, NOW.0)).await.unwrap();
@@ -93,7 +94,13 @@ async fn clean_claim(db: &Subject, cache: CacheId, name: &str) -> Claim {
     db.find_claim(cache, claim.id).await.unwrap().unwrap()
 }
 
-fn revision(cache: CacheId, tag: &str, expected: i64, claims: &[&Claim], members: &[(&Claim, &str)]) -> NewRevision {
+pub(super) fn revision(
+    cache: CacheId,
+    tag: &str,
+    expected: i64,
+    claims: &[&Claim],
+    members: &[(&Claim, &str)],
+) -> NewRevision {
     NewRevision {
         cache,
         tag: tag.parse().unwrap(),
@@ -120,7 +127,7 @@ fn revision(cache: CacheId, tag: &str, expected: i64, claims: &[&Claim], members
     }
 }
 
-async fn tag(db: &Subject, cache: CacheId, name: &str) -> TagRow {
+pub(super) async fn tag(db: &Subject, cache: CacheId, name: &str) -> TagRow {
     db.find_tag(cache, &name.parse().unwrap()).await.unwrap().unwrap()
 }
 
@@ -215,6 +222,23 @@ async fn a_verdict_is_never_changed(db: Subject) {
     assert!(found.report.is_some(), "what was found before is not forgotten");
     assert!(db.take_claim(NOW.plus(MINUTE * 2), NOW.plus(MINUTE * 9)).await.unwrap().is_none());
     assert!(db.take_claim(NOW.plus(MINUTE * 3), NOW.plus(MINUTE * 9)).await.unwrap().is_some());
+}
+
+async fn what_was_mended_is_clean_under_the_same_policy(db: Subject) {
+    let a = cache(&db, "a").await;
+    let (claim, _) = db.file_claim(&new_claim(a, "x", "ci")).await.unwrap();
+    let mut damaged = clean(1, NOW.0);
+    damaged.state = ClaimState::Rejected;
+    damaged.report.as_mut().unwrap().findings[5].outcome = Outcome::Failed;
+    let policy = Sha256::from_bytes([1; 32]);
+    for (verified, is_clean) in [(&damaged, false), (&clean(1, NOW.0 + 5), true), (&damaged, true)] {
+        db.requeue_claim(claim.id, NOW).await.unwrap();
+        db.take_claim(NOW, NOW.plus(MINUTE)).await.unwrap().unwrap();
+        db.settle_claim(claim.id, verified).await.unwrap();
+        let found = db.find_verdict(claim.id, &policy).await.unwrap().unwrap();
+        assert_eq!(found.report.is_clean(), is_clean);
+        assert_eq!(db.find_claim(a, claim.id).await.unwrap().unwrap().state, verified.state);
+    }
 }
 
 async fn what_was_taken_back_stays_so(db: Subject) {

@@ -10,7 +10,12 @@ use super::{
     super::{Context, Failure, Output, block_on},
     list::absent,
 };
-use crate::{audit::Deed, auth::TokenKeys, run::open_database};
+use crate::{
+    audit::Deed,
+    auth::TokenKeys,
+    journal::Journal,
+    run::{open_database, open_journal_beside},
+};
 
 /// No token is longer.
 const MAX_TOKEN: u64 = 64 << 10;
@@ -43,17 +48,27 @@ pub(super) fn run(args: RevokeArgs, context: &Context<'_>, output: &mut Output<'
     };
     block_on(async {
         let database = open_database(&config).await?;
+        let journal = open_journal_beside(&config).await?;
+        let index = (&*journal, &*database);
         match (args.id, args.subject, given) {
-            (Some(id), _, _) => one(&id, &*database, context, output).await,
-            (_, Some(subject), _) => all_of(&subject, &*database, context, output).await,
-            (_, _, Some(claims)) => this(claims, &*database, context, output).await,
+            (Some(id), _, _) => one(&id, index, context, output).await,
+            (_, Some(subject), _) => all_of(&subject, index, context, output).await,
+            (_, _, Some(claims)) => this(claims, index, context, output).await,
             (None, None, None) => Err(Failure::usage("name a token, or a subject")),
         }
     })?
 }
 
-async fn one(id: &str, database: &dyn Database, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
-    if database.revoke_token(id, context.clock.now()).await? {
+/// The index, and what has the storage know of what is done to it.
+type Index<'a> = (&'a Journal, &'a dyn Database);
+
+async fn one(
+    id: &str,
+    (journal, database): Index<'_>,
+    context: &Context<'_>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    if journal.revoke_token(database, id, context.clock.now()).await? {
         context.note(database, Deed::done(Act::TokenRevoke).object(id)).await;
         writeln!(output.notes, "Revoked {id}.")?;
         return Ok(());
@@ -68,11 +83,11 @@ async fn one(id: &str, database: &dyn Database, context: &Context<'_>, output: &
 
 async fn all_of(
     subject: &str,
-    database: &dyn Database,
+    (journal, database): Index<'_>,
     context: &Context<'_>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
-    let tokens = database.revoke_subject(subject, context.clock.now()).await?;
+    let tokens = journal.revoke_subject(database, subject, context.clock.now()).await?;
     context.note(database, Deed::done(Act::TokenRevoke).object(format!("subject {subject}"))).await;
     writeln!(
         output.notes,
@@ -84,7 +99,7 @@ async fn all_of(
 /// A token that somebody has at hand: if the registry does not know it, it is written down as revoked.
 async fn this(
     claims: Claims,
-    database: &dyn Database,
+    (journal, database): Index<'_>,
     context: &Context<'_>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
@@ -104,8 +119,8 @@ async fn this(
         proof: None,
         revoked_at: Some(now),
     };
-    if !database.register_token(&row).await? {
-        return one(&id, database, context, output).await;
+    if !journal.register_revoked(database, &row).await? {
+        return one(&id, (journal, database), context, output).await;
     }
     context.note(database, Deed::done(Act::TokenRevoke).object(&id).detail("made elsewhere")).await;
     writeln!(output.notes, "Revoked {id}, which was made elsewhere.")?;

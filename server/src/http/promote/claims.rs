@@ -9,13 +9,17 @@ use axum::{
 use database::{Act, Cache, Claim, ClaimId, NewClaim};
 use formats::Sha256;
 use protocol::{
-    CacheName, ErrorCode, Permission,
+    ErrorCode, Permission,
     promotion::{Builder, ClaimAnswer, ClaimRequest, ClaimState},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Part, answer, insider, json as read_json, malformed, no_such_claim, reason};
+use super::{
+    Part, answer,
+    asking::{Asking, changed},
+    insider, json as read_json, malformed, no_such_claim, reason,
+};
 use crate::{
     app::App,
     audit::Deed,
@@ -23,9 +27,9 @@ use crate::{
     http::{
         ApiError,
         access::{self, InPath},
-        audited::{Origin, audited},
     },
     metrics as names,
+    promote::work::divergences,
 };
 
 /// The most outputs that a claim may have.
@@ -46,7 +50,11 @@ pub(in crate::http) async fn file(
     let builder = builder(&caller)?;
     let said = serde_json::to_vec(&(&claim, &builder)).map_err(|error| malformed(error.to_string()))?;
     let new = NewClaim { cache: cache.id, digest: Sha256::digest_of(&said), claim, builder, now: app.clock.now() };
-    let (claim, is_new) = app.database.file_claim(&new).await?;
+    access::takes_changes(&app)?;
+    // Also for one that is there already: the answer before may have failed because the storage was away.
+    let (claim, is_new) = changed(&app, async || Ok(app.database.file_claim(&new).await?)).await?;
+    // Counters that alerts watch are there before there is anything to count.
+    divergences(&cache.name).increment(0);
     if is_new {
         metrics::counter!(names::CLAIMS_FILED, "cache" => cache.name.to_string()).increment(1);
         app.promote.wake.notify_one();
@@ -137,32 +145,24 @@ pub(in crate::http) async fn withdraw(
         return Err(ApiError::forbidden());
     }
     let reason = reason(&read_json(request).await?)?;
-    retract(&app, &claim, ClaimState::Withdrawn, &reason).await
+    changed(&app, async || retract(&app, &claim, ClaimState::Withdrawn, &reason).await).await
 }
 
 /// A promoter takes a claim back: its closure leaves every view at once.
 pub(in crate::http) async fn revoke(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, id): Part<i64>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::ClaimRevoke).on(&name).object(id.to_string());
-    audited(&app, &headers, &origin, deed, revoked(&app, &headers, &name, id, request)).await
-}
-
-async fn revoked(
-    app: &App,
-    headers: &HeaderMap,
-    name: &CacheName,
-    id: i64,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let (cache, _) = access::cache(app, headers, name, Permission::Promote).await?;
-    let claim = find(app, &cache, id).await?;
-    let reason = reason(&read_json(request).await?)?;
-    retract(app, &claim, ClaimState::Revoked, &reason).await
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, _) = access::cache(app, headers, &name, Permission::Promote).await?;
+        access::takes_changes(app)?;
+        let claim = find(app, &cache, id).await?;
+        let reason = reason(&read_json(request).await?)?;
+        retract(app, &claim, ClaimState::Revoked, &reason).await
+    };
+    asking.to(deed, work).await
 }
 
 async fn find(app: &App, cache: &Cache, id: i64) -> Result<Claim, ApiError> {

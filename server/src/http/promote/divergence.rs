@@ -6,24 +6,23 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use database::Act;
+use database::{Act, ObservedFact, PromotionFact, ResolvedFact};
 use formats::{StorePath, StorePathHash};
 use protocol::{
-    CacheName, Permission,
+    Permission,
     promotion::{Observation, Reason, Resolution, Seen},
 };
 use serde_json::{Value, json};
 
-use super::{Part, json as read_json, malformed, reason};
+use super::{Part, asking::Asking, json as read_json, malformed, reason};
 use crate::{
     app::App,
     audit::Deed,
     http::{
         ApiError,
         access::{self, InPath},
-        audited::{Origin, audited},
     },
-    metrics as names,
+    promote::work::divergences,
 };
 
 /// The most observations in one request.
@@ -41,13 +40,17 @@ pub(in crate::http) async fn observe(
     if seen.len() > MAX_OBSERVED {
         return Err(malformed(format!("One request brings {MAX_OBSERVED} observations at most.")));
     }
-    app.database.observe(cache.id, &builder, &seen, app.clock.now()).await?;
+    access::takes_changes(&app)?;
+    let now = app.clock.now();
+    let fact = ObservedFact { builder: builder.clone(), seen: seen.clone(), at: now };
+    app.journal.note_said(&cache.name, PromotionFact::Observed(fact)).await?;
+    app.database.observe(cache.id, &builder, &seen, now).await?;
     let hashes: Vec<StorePathHash> = seen.iter().map(|one| *one.path.hash()).collect();
     let all = app.database.observations(cache.id, &hashes).await?;
     let differs = |one: &&Observation| all.iter().any(|other| disagrees(one, other));
     let disputed: Vec<&StorePath> = seen.iter().filter(differs).map(|one| &one.path).collect();
     if !disputed.is_empty() {
-        metrics::counter!(names::DIVERGENCES, "cache" => cache.name.to_string()).increment(disputed.len() as u64);
+        divergences(&cache.name).increment(disputed.len() as u64);
         tracing::error!(cache.name = %cache.name, ?disputed, "builders disagree");
     }
     Ok(Json(json!({ "noted": seen.len(), "disputed": disputed })))
@@ -59,32 +62,26 @@ fn disagrees(one: &Observation, other: &Seen) -> bool {
 
 /// An admin says which NAR counts, and why.
 pub(in crate::http) async fn resolve(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, path): Part<StorePath>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::DivergenceResolve).on(&name).object(path.to_string());
-    audited(&app, &headers, &origin, deed, resolved(&app, &headers, &name, &path, request)).await
-}
-
-async fn resolved(
-    app: &App,
-    headers: &HeaderMap,
-    name: &CacheName,
-    path: &StorePath,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let (cache, caller) = access::cache(app, headers, name, Permission::ConfigureCache).await?;
-    let given: Resolution = read_json(request).await?;
-    let seen = app.database.observations(cache.id, &[*path.hash()]).await?;
-    if !seen.iter().any(|one| one.nar_hash == given.nar_hash) {
-        return Err(malformed("No builder saw that NAR hash."));
-    }
-    let reason = reason(&Reason { reason: given.reason })?;
-    let resolved_by = caller.subject().unwrap_or_default().to_owned();
-    let resolution = Resolution { nar_hash: given.nar_hash, reason, resolved_by, at: app.clock.now() };
-    app.database.resolve(cache.id, path.hash(), &resolution).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, caller) = access::cache(app, headers, &name, Permission::ConfigureCache).await?;
+        access::takes_changes(app)?;
+        let given: Resolution = read_json(request).await?;
+        let seen = app.database.observations(cache.id, &[*path.hash()]).await?;
+        if !seen.iter().any(|one| one.nar_hash == given.nar_hash) {
+            return Err(malformed("No builder saw that NAR hash."));
+        }
+        let reason = reason(&Reason { reason: given.reason })?;
+        let resolved_by = caller.subject().unwrap_or_default().to_owned();
+        let resolution = Resolution { nar_hash: given.nar_hash, reason, resolved_by, at: app.clock.now() };
+        let fact = ResolvedFact { path: path.clone(), resolution: resolution.clone() };
+        app.journal.note_said(&name, PromotionFact::Resolved(fact)).await?;
+        app.database.resolve(cache.id, path.hash(), &resolution).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    asking.to(deed, work).await
 }

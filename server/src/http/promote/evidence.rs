@@ -52,6 +52,7 @@ pub(in crate::http) async fn put(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let (cache, _) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
+    access::takes_pushes(&app, &cache).await?;
     let body = body_up_to(request, MAX_BYTES).await?;
     let mut rest = &body[..];
     let mut documents = Vec::new();

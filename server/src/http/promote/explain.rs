@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::HeaderMap};
 use formats::{StorePath, StorePathHash};
 use protocol::{
     CacheName, Permission,
-    promotion::{Candidate, ClaimState, Explanation},
+    promotion::{Candidate, ClaimState, Explanation, Prospect},
 };
 
 use super::{Part, answer, insider, malformed};
@@ -37,12 +37,20 @@ pub(in crate::http) async fn path(
     });
     let path = found.or(claimed).or(whole).ok_or_else(ApiError::no_such_object)?;
     let may_see = |cache: &CacheName, is_public: bool| is_public || caller.granted(cache).contains(Permission::Pull);
+    let mut prospects = Vec::new();
+    for claim in claims.iter().filter(|claim| claim.state == ClaimState::Clean) {
+        let (obstacles, is_publishable) = tags::obstacles(&app, &cache, claim.id).await?;
+        prospects.push(Prospect { claim: claim.id.0, obstacles, is_publishable });
+    }
+    let pins = app.database.list_pins(cache.id, app.clock.now()).await?;
     let mut about = Explanation {
         held: (held.into_iter().map(|(_, one)| one)).filter(|one| may_see(&one.cache, one.is_public)).collect(),
         claims: claims.into_iter().map(answer).collect(),
         promoted: app.database.promotions_of_path(cache.id, &hash).await?,
         seen: app.database.observations(cache.id, &[hash]).await?,
         resolution: app.database.resolutions(cache.id, &[hash]).await?.pop().map(|(_, resolution)| resolution),
+        pins: pins.into_iter().filter(|pin| pin.path == path).map(|pin| pin.name).collect(),
+        prospects,
         path,
         words: Vec::new(),
     };

@@ -3,15 +3,15 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use database::{Act, Cache};
 use formats::{KeyName, SecretKey};
-use protocol::{CacheName, ErrorCode, Permission, promotion::PromotionKeys};
+use protocol::{ErrorCode, Permission, promotion::PromotionKeys};
 
+use super::asking::{Asking, changed};
 use crate::{
     app::App,
     audit::Deed,
     http::{
         ApiError,
         access::{self, InPath},
-        audited::{Origin, audited},
     },
 };
 
@@ -29,30 +29,25 @@ pub(in crate::http) async fn list(
 }
 
 /// Signs with one more key from now on, beside the one before.
-pub(in crate::http) async fn rotate(
-    State(app): State<App>,
-    InPath(name): InPath,
-    origin: Origin,
-    headers: HeaderMap,
-) -> Result<Json<PromotionKeys>, ApiError> {
+pub(in crate::http) async fn rotate(asking: Asking, InPath(name): InPath) -> Result<Json<PromotionKeys>, ApiError> {
     let deed = Deed::done(Act::PromotionKeyRotate).on(&name);
-    audited(&app, &headers, &origin, deed, rotated(&app, &headers, &name)).await
-}
-
-async fn rotated(app: &App, headers: &HeaderMap, name: &CacheName) -> Result<Json<PromotionKeys>, ApiError> {
-    let (cache, _) = access::cache(app, headers, name, Permission::ConfigureCache).await?;
-    let mut keys = keys(app, &cache).await?;
-    let number = keys.first().and_then(|key| key.name().as_str().rsplit_once('-')?.1.parse::<u32>().ok()).unwrap_or(0);
-    keys.insert(0, SecretKey::generate(key_name(&cache, number.saturating_add(1))?, rand::random()));
-    keys.truncate(KEPT_KEYS);
-    app.database.set_promotion_keys(cache.id, &keys).await?;
-    Ok(Json(public(&keys)))
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, _) = access::cache(app, headers, &name, Permission::ConfigureCache).await?;
+        access::takes_changes(app)?;
+        let mut keys = keys(app, &cache).await?;
+        let number = keys.first().and_then(|key| key.name().as_str().rsplit_once('-')?.1.parse().ok()).unwrap_or(0_u32);
+        keys.insert(0, SecretKey::generate(key_name(&cache, number.saturating_add(1))?, rand::random()));
+        keys.truncate(KEPT_KEYS);
+        app.database.set_promotion_keys(cache.id, &keys).await?;
+        Ok(Json(public(&keys)))
+    };
+    asking.to(deed, work).await
 }
 
 /// The secret keys, newest first.
 pub(super) async fn keys(app: &App, cache: &Cache) -> Result<Vec<SecretKey>, ApiError> {
     let fresh = SecretKey::generate(key_name(cache, 1)?, rand::random());
-    Ok(app.database.promotion_keys(cache.id, &fresh).await?)
+    changed(app, async || Ok(app.database.promotion_keys(cache.id, &fresh).await?)).await
 }
 
 fn key_name(cache: &Cache, number: u32) -> Result<KeyName, ApiError> {

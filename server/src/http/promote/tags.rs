@@ -1,6 +1,6 @@
 //! Tags: moved, looked at, taken back, exported.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Part, created, insider, json as read_json, keys, malformed, no_such_tag, reason};
+use super::{Part, asking::Asking, created, insider, json as read_json, keys, malformed, no_such_tag, reason};
 use crate::{
     app::App,
     audit::Deed,
@@ -24,7 +24,6 @@ use crate::{
     http::{
         ApiError,
         access::{self, InPath},
-        audited::{Origin, audited},
     },
     promote::{
         export::{self, Member},
@@ -55,41 +54,38 @@ pub(in crate::http) async fn show(
 
 /// Moves a tag, or makes it.
 pub(in crate::http) async fn put(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, tag): Part<TagName>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::TagMove).on(&name).object(tag.to_string());
-    let work = async {
-        let (cache, caller) = access::cache(&app, &headers, &name, Permission::Promote).await?;
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, caller) = access::cache(app, headers, &name, Permission::Promote).await?;
+        access::takes_changes(app)?;
         let wanted: MoveTag = read_json(request).await?;
-        let number = promote::move_to(&app, &cache, tag.clone(), &wanted, subject(&caller)).await?;
+        let number = promote::move_to(app, &cache, tag.clone(), &wanted, subject(&caller)).await?;
         // The key that the view is signed with is there from the first revision on.
-        keys::keys(&app, &cache).await?;
+        keys::keys(app, &cache).await?;
         Ok(created(json!({ "tag": tag, "revision": number })))
     };
-    audited(&app, &headers, &origin, deed, work).await
+    asking.to(deed, work).await
 }
 
 /// Goes back to an earlier revision of a channel.
 pub(in crate::http) async fn rollback(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, tag): Part<TagName>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::TagRollback).on(&name).object(tag.to_string());
-    let work = async {
-        let (cache, caller, row) = mine(&app, &headers, &name, &tag).await?;
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, caller, row) = mine(app, headers, &name, &tag).await?;
         let wanted: Rollback = read_json(request).await?;
         let wanted = Rollback { reason: reason(&Reason { reason: wanted.reason })?, ..wanted };
-        let number = promote::roll_back(&app, &cache, &row, &wanted, subject(&caller)).await?;
+        let number = promote::roll_back(app, &cache, &row, &wanted, subject(&caller)).await?;
         Ok(created(json!({ "tag": tag, "revision": number })))
     };
-    audited(&app, &headers, &origin, deed, work).await
+    asking.to(deed, work).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,39 +96,35 @@ struct Shown {
 
 /// Changes who may substitute from a view.
 pub(in crate::http) async fn visibility(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, tag): Part<TagName>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::TagShow).on(&name).object(tag.to_string());
-    let work = async {
-        let (cache, _, row) = mine(&app, &headers, &name, &tag).await?;
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, _, row) = mine(app, headers, &name, &tag).await?;
         let shown: Shown = read_json(request).await?;
-        promote::show(&app, &cache, &row, shown.visibility).await?;
+        promote::show(app, &cache, &row, shown.visibility).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     };
-    audited(&app, &headers, &origin, deed, work).await
+    asking.to(deed, work).await
 }
 
 /// Takes back the revision that a tag points at: its view is empty from now on.
 pub(in crate::http) async fn revoke(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, tag): Part<TagName>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::TagRevoke).on(&name).object(tag.to_string());
-    let work = async {
-        let (_, _, row) = mine(&app, &headers, &name, &tag).await?;
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (_, _, row) = mine(app, headers, &name, &tag).await?;
         let reason = reason(&read_json(request).await?)?;
         let (current, _) = row.current.ok_or_else(|| no_such_tag(&tag))?;
         app.database.end_revision(current, RevisionState::Revoked, Some(&reason)).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     };
-    audited(&app, &headers, &origin, deed, work).await
+    asking.to(deed, work).await
 }
 
 /// Every position that a tag ever had, newest first.
@@ -168,7 +160,9 @@ pub(in crate::http) async fn store_paths(
 ) -> Result<String, ApiError> {
     let (cache, row) = visible(&app, &headers, &name, &tag).await?;
     let (_, revision) = current(&tag, row.current)?;
-    Ok(revision.roots.iter().map(|root| cache.store_dir.join(root) + "\n").collect())
+    let members = members(&app, &cache, &revision).await?;
+    let roots: BTreeSet<_> = members.iter().flat_map(|member| &member.manifest.roots).collect();
+    Ok(roots.into_iter().map(|root| cache.store_dir.join(root) + "\n").collect())
 }
 
 /// What leaves, and the receipt for it.
@@ -182,15 +176,13 @@ struct Bundle {
 
 /// Gives out what is promoted and public, and nothing else, and notes that it left.
 pub(in crate::http) async fn export(
-    State(app): State<App>,
+    asking: Asking,
     Part(name, tag): Part<TagName>,
-    origin: Origin,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers().clone();
     let deed = Deed::done(Act::TagExport).on(&name).object(tag.to_string());
-    let work = async {
-        let (cache, caller, row) = mine(&app, &headers, &name, &tag).await?;
+    let work = async |app: &App, headers: &HeaderMap| {
+        let (cache, caller, row) = mine(app, headers, &name, &tag).await?;
         let wanted: ExportRequest = read_json(request).await?;
         if wanted.surface.is_empty() || wanted.surface.len() > 100 {
             return Err(malformed("The surface is a word of 1 to 100 bytes."));
@@ -200,10 +192,10 @@ pub(in crate::http) async fn export(
             let message = format!("{tag} is {}; only what is promoted and public is exported.", row.visibility);
             return Err(ApiError::new(ErrorCode::NotPublic, message).hint("Make the tag public first."));
         }
-        let members = members(&app, &cache, &revision).await?;
+        let members = members(app, &cache, &revision).await?;
         let manifest = export::manifest(&members).ok_or_else(|| no_such_tag(&tag))?;
         let json_error = |error: serde_json::Error| malformed(error.to_string());
-        let keys = keys::keys(&app, &cache).await?;
+        let keys = keys::keys(app, &cache).await?;
         let key = keys.first().ok_or_else(|| malformed("The cache has no promotion key."))?;
         let provenance = export::provenance(&name, &tag, &revision, &members, key).map_err(json_error)?;
         let receipt = Receipt {
@@ -220,7 +212,7 @@ pub(in crate::http) async fn export(
         let manifest = serde_json::to_value(&manifest).map_err(json_error)?;
         Ok(created(Bundle { receipt, manifest, provenance, sbom }))
     };
-    audited(&app, &headers, &origin, deed, work).await
+    asking.to(deed, work).await
 }
 
 /// What left of a tag.
@@ -260,6 +252,7 @@ async fn mine(
     tag: &TagName,
 ) -> Result<(Arc<Cache>, Caller, TagRow), ApiError> {
     let (cache, caller) = access::cache(app, headers, name, Permission::Promote).await?;
+    access::takes_changes(app)?;
     let row = app.database.find_tag(cache.id, tag).await?.ok_or_else(|| no_such_tag(tag))?;
     Ok((cache, caller, row))
 }

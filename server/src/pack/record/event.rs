@@ -1,5 +1,6 @@
 //! Records of what happened to caches and to what is in them, beside being pushed.
 
+use protocol::Scope;
 use serde::{Deserialize, Serialize};
 
 /// A cache as it is from this record's stamp on.
@@ -37,6 +38,9 @@ pub struct CacheState {
     /// Whether it takes nothing in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_read_only: bool,
+    /// The keys that sign its views, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotion_keys: Vec<KeyRecord>,
     /// Paths that are kept, oldest first within a name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinRecord>,
@@ -114,4 +118,34 @@ pub struct DamageRecord {
     pub pack: String,
     /// Where the frame begins in the pack, in bytes.
     pub offset: u64,
+}
+
+/// Tokens that are not good any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Revocation {
+    /// One token.
+    Token {
+        /// Its `jti`.
+        id: String,
+        /// Whom it was made for.
+        subject: String,
+        /// What it was good for.
+        scope: Scope,
+        /// When it was made, in seconds since 1970.
+        created_at: i64,
+        /// When it ends, in seconds since 1970.
+        expires_at: i64,
+        /// Who made it.
+        minted_by: String,
+        /// When it was revoked, in seconds since 1970.
+        at: i64,
+    },
+    /// All tokens of a subject that were made until then.
+    Subject {
+        /// Whose.
+        subject: String,
+        /// Until when, in seconds since 1970.
+        at: i64,
+    },
 }

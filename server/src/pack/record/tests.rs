@@ -44,6 +44,7 @@ fn samples() -> Vec<Record> {
                 max_size: Some(1),
                 quota: None,
                 is_read_only: true,
+                promotion_keys: vec![KeyRecord { public: "p:AA==".into(), sealed: Some("x".into()) }],
                 pins: vec![PinRecord {
                     name: "p".into(),
                     path: "x".into(),
@@ -58,6 +59,15 @@ fn samples() -> Vec<Record> {
         Record::Removal(Removal::Nar { nar_hash: "sha256:0".into() }),
         Record::KeptOut(KeptOutRecord { cache: "main".into(), hash: "x".into(), nar_hash: "sha256:0".into() }),
         Record::Damage(DamageRecord { pack: "00".into(), offset: u64::MAX }),
+        Record::Promotion(PromotionRecord {
+            cache: "main".into(),
+            fact: database::PromotionFact::Observed(database::ObservedFact {
+                builder: "ci".into(),
+                seen: vec![],
+                at: protocol::Timestamp(4),
+            }),
+        }),
+        Record::Revocation(Revocation::Subject { subject: "ci".into(), at: 5 }),
         Record::Path(PathRecord {
             cache: "main".into(),
             store_dir: "/nix/store".into(),
@@ -91,6 +101,14 @@ fn records_come_back_and_later_ones_are_skipped() {
         read.extend(Record::decode(&mut input, &mut offset).unwrap());
     }
     assert_eq!(read, samples());
+}
+
+#[test]
+fn a_fact_of_a_later_version_is_skipped() {
+    let payload = br#"{"cache":"main","fact":{"prophecy":{"at":9}}}"#;
+    let mut bytes = vec![PROMOTION];
+    write_bytes(&mut bytes, payload);
+    assert_eq!(Record::decode(&mut &bytes[..], &mut 8).unwrap(), None);
 }
 
 #[test]

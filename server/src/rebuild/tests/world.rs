@@ -39,7 +39,7 @@ pub(super) struct World {
     scratch: Vec<scratch::Database>,
     indices: u32,
     level: i32,
-    parts: Parts,
+    pub(super) parts: Parts,
 }
 
 /// What an index is kept in.
@@ -49,9 +49,9 @@ pub(super) enum Kind {
     Postgres,
 }
 
-struct Parts {
-    database: Arc<dyn Database>,
-    journal: Arc<Journal>,
+pub(super) struct Parts {
+    pub(super) database: Arc<dyn Database>,
+    pub(super) journal: Arc<Journal>,
     ingest: Ingest,
     fetch: Fetch,
 }
@@ -106,7 +106,7 @@ impl World {
         &*self.parts.database
     }
 
-    async fn cache(&self, name: &str) -> Option<Cache> {
+    pub(super) async fn cache(&self, name: &str) -> Option<Cache> {
         self.database().find_cache(&name.parse().unwrap()).await.unwrap()
     }
 
@@ -378,12 +378,12 @@ fn body(bytes: Bytes) -> BodyReader {
     BodyReader::new(pieces, 1 << 30, Duration::from_secs(60), WireDigest::default())
 }
 
-fn store_path(path: u8) -> StorePath {
+pub(super) fn store_path(path: u8) -> StorePath {
     StorePath::new(StorePathHash::from_bytes([path; 20]), format!("path-{path}").parse().unwrap())
 }
 
 /// A NAR of one file, which compresses.
-fn content(nar: u8) -> Bytes {
+pub(super) fn content(nar: u8) -> Bytes {
     let text: Vec<u8> =
         (0..200_u32).flat_map(|i| format!("{nar} {}\n", i.wrapping_mul(2_654_435_761)).into_bytes()).collect();
     let mut writer = Writer::new();

@@ -70,6 +70,7 @@ mod tests {
             priority,
             upstream_key_names: Vec::new(),
             retention: None,
+            promotion_keys: Vec::new(),
             keys: Vec::new(),
             max_size: None,
             quota: None,

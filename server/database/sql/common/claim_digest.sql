@@ -1,0 +1,1 @@
+SELECT digest FROM claim WHERE id = $1

@@ -1,0 +1,1 @@
+DELETE FROM unrecorded WHERE id = $1

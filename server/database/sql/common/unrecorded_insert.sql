@@ -1,0 +1,1 @@
+INSERT INTO unrecorded (cache_id, kind, row_id) VALUES ($1, $2, $3)
