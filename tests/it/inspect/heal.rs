@@ -20,7 +20,7 @@ async fn a_native_push_heals_what_is_in_quarantine() {
     for frame in &pack.frames {
         pack.flip(frame.0 + 20, 3);
     }
-    assert_eq!(Fsck::run(&server, &[]).status, 1);
+    assert_eq!(Fsck::run(&server, &[]).status, 3);
     let key = server.http().public_key("main").await;
     let mut hidden = 0;
     for info in shelf.closure(&shelf.roots().iter().cloned().collect()).unwrap() {
