@@ -22,8 +22,8 @@ fn api(on: &OnServer, environment: &Environment) -> Result<Api, Failure> {
     Server::find(on.server.as_deref(), environment)?.api()
 }
 
-fn failed(error: ApiError) -> Failure {
-    failure::api(&error)
+fn failed(error: &ApiError) -> Failure {
+    failure::api(error)
 }
 
 pub(super) async fn token(token: Token, environment: &Environment, printer: Printer) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(super) async fn token(token: Token, environment: &Environment, printer: Prin
             let now = SystemClock.now();
             let mut after = None;
             loop {
-                let page = api.list_tokens(&query, after.as_deref()).await.map_err(failed)?;
+                let page = api.list_tokens(&query, after.as_deref()).await.map_err(|error| failed(&error))?;
                 for token in &page.tokens {
                     printer.data(if json { as_json(token)? } else { token_line(token, now) });
                 }
@@ -45,23 +45,23 @@ pub(super) async fn token(token: Token, environment: &Environment, printer: Prin
             }
         }
         Token::Show { on, id } => {
-            let token = api(&on, environment)?.find_token(&id).await.map_err(failed)?;
+            let token = api(&on, environment)?.find_token(&id).await.map_err(|error| failed(&error))?;
             printer.data(as_json(&token)?);
         }
         Token::Make { on, sub, validity, grants } => {
             let wanted = MintRequest { subject: sub, validity: validity.as_secs(), grants: GrantTable(grants) };
-            let made = api(&on, environment)?.mint_token(&wanted).await.map_err(failed)?;
+            let made = api(&on, environment)?.mint_token(&wanted).await.map_err(|error| failed(&error))?;
             printer.note(format_args!("made {}, which ends {}", made.id, date(made.expires_at)));
             printer.data(made.token);
         }
         Token::Revoke { on, id, subject } => {
             let api = api(&on, environment)?;
             if let Some(id) = id {
-                let revoked = api.revoke_token(&id).await.map_err(failed)?;
+                let revoked = api.revoke_token(&id).await.map_err(|error| failed(&error))?;
                 let how = if revoked.tokens > 0 { "revoked" } else { "was revoked before:" };
                 printer.note(format_args!("{how} {id}"));
             } else if let Some(subject) = subject {
-                let revoked = api.revoke_subject(&subject).await.map_err(failed)?;
+                let revoked = api.revoke_subject(&subject).await.map_err(|error| failed(&error))?;
                 printer.note(format_args!(
                     "revoked {} tokens of {subject} that the server made, and whatever was made elsewhere",
                     revoked.tokens
@@ -80,7 +80,7 @@ pub(super) async fn audit(audit: Audit, environment: &Environment, printer: Prin
     let query = ActQuery { since, cache: audit.cache, limit };
     let mut after = None;
     while left > 0 {
-        let page = api.list_acts(&query, after.as_deref()).await.map_err(failed)?;
+        let page = api.list_acts(&query, after.as_deref()).await.map_err(|error| failed(&error))?;
         for act in page.acts.iter().take(left) {
             printer.data(if audit.json { as_json(act)? } else { act_line(act) });
         }
