@@ -253,7 +253,7 @@ impl Server {
 /// Records the caches in the storage, which may be away for a moment even after it has answered.
 async fn note_all_caches(journal: &Journal, database: &dyn Database) -> anyhow::Result<()> {
     patience::patiently("the caches cannot be recorded in the storage", async || {
-        Ok(journal.note_all_caches(database).await.context("the caches cannot be recorded in the storage")?)
+        journal.note_all_caches(database).await.context("the caches cannot be recorded in the storage")
     })
     .await
 }

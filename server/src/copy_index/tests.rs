@@ -50,7 +50,10 @@ fn value(column: &str, kind: &str, may_be_null: bool, number: i64) -> String {
         "bigint" => number.to_string(),
         "bytea" => format!("decode('00ff{:02x}{:02x}', 'hex')", 255 - number, number),
         // Ordered otherwise by most locales.
-        "text" => format!("E'{}\\n{column} ümläut \"quoted\" 🦊'", ["Z", "a", "É", "é", "_"][number as usize % 5]),
+        "text" => format!(
+            "E'{}\\n{column} ümläut \"quoted\" 🦊'",
+            ["Z", "a", "É", "é", "_"][usize::try_from(number).unwrap() % 5]
+        ),
         other => panic!("{column} is a {other}"),
     }
 }

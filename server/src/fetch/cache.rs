@@ -93,7 +93,7 @@ impl FrameCache {
 
     /// The first of these frames, for as long as each is here and whole.
     pub(super) async fn get(&self, chunks: &[ChunkLocation]) -> Vec<Bytes> {
-        let mut frames = self.from_memory(chunks);
+        let mut frames = self.get_in_memory(chunks);
         let rest = &chunks[frames.len()..];
         if let Some(disk) = &self.0.disk
             && !rest.is_empty()
@@ -107,7 +107,7 @@ impl FrameCache {
         frames
     }
 
-    fn from_memory(&self, chunks: &[ChunkLocation]) -> Vec<Bytes> {
+    fn get_in_memory(&self, chunks: &[ChunkLocation]) -> Vec<Bytes> {
         let Some(memory) = &self.0.memory else { return Vec::new() };
         let here = |chunk: &ChunkLocation| memory.get(&Name::of(chunk)).filter(|frame| is_whole(chunk, frame));
         let frames: Vec<Bytes> = chunks.iter().map_while(here).collect();

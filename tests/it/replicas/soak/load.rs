@@ -116,7 +116,7 @@ async fn read_once(http: &Http, path: &Known, key: &PublicKey) -> Result<(), Str
     };
     let narinfo = get(&format!("/main/{}.narinfo", path.hash)).await?;
     let store_dir = StoreDir::default();
-    let narinfo = NarInfo::parse(&store_dir, &narinfo.text()).unwrap();
+    let narinfo = NarInfo::parse(&store_dir, narinfo.text()).unwrap();
     assert_eq!((narinfo.info.nar_hash, narinfo.info.nar_size), (path.nar_hash, path.nar_size), "{}", path.hash);
     assert!(narinfo.info.is_signed_by(&store_dir, [key]), "{}", path.hash);
     let file = get(&format!("/main/{}", narinfo.url)).await?.body;
