@@ -5,5 +5,6 @@ mod lab;
 mod lost;
 mod moved;
 mod predicates;
+mod pressure;
 mod refused;
 mod rights;
