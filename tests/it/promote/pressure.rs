@@ -195,6 +195,4 @@ async fn collection_takes_all_but_what_is_promoted() {
     pressure.settle().await;
     assert_eq!((steps.left(&lab).await, paths(&lab).await), (vec![], "0".to_owned()));
     pressure.end();
-    let frames = lab.server.objects().into_iter().filter(|(key, _)| key.to_string().starts_with("packs/"));
-    assert_eq!(frames.map(|(_, size)| size).sum::<u64>(), 0, "nothing is left in the storage");
 }
