@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::{
     http::{Base, Connection},
-    process::cpu_seconds,
+    process::threads_cpu_seconds,
     sets::DataSet,
 };
 
@@ -60,9 +60,9 @@ impl Subject {
     /// It has ended.
     pub fn cpu_seconds(&self) -> anyhow::Result<Option<f64>> {
         let Some(pid) = self.pid else { return Ok(None) };
-        let mut sum = cpu_seconds(pid)?;
+        let mut sum = threads_cpu_seconds(pid)?;
         for child in children(pid)? {
-            sum += cpu_seconds(child)?;
+            sum += threads_cpu_seconds(child)?;
         }
         Ok(Some(sum))
     }

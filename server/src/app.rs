@@ -13,7 +13,7 @@ use crate::{
     exchange::Exchange,
     fetch::Fetch,
     figures::Figures,
-    http::{Caches, NarInfos, Standings, ViewNarInfos, Views},
+    http::{Caches, NarInfos, Nars, Standings, ViewNarInfos, Views},
     ingest::Ingest,
     journal::Journal,
     promote::Promote,
@@ -33,6 +33,8 @@ pub struct Parts {
     pub caches: Caches,
     /// What the registry knows of the tokens that were used.
     pub standings: Standings,
+    /// The NARs that were asked for.
+    pub nars: Nars,
     /// The narinfos that were asked for.
     pub narinfos: NarInfos,
     /// The write path.

@@ -89,6 +89,19 @@ impl Fetch {
         Ok(self.journal.storage().ping().await?)
     }
 
+    /// Where the chunks of a NAR are, in order.
+    ///
+    /// # Errors
+    /// If they do not make up its file; then it is quarantined.
+    pub async fn locate(&self, nar: &NarFile) -> Result<Arc<[ChunkLocation]>, FetchError> {
+        let chunks = self.database.locate_chunks(&nar.manifest).await?;
+        let found: u64 = chunks.iter().map(|c| u64::from(c.stored_size)).sum();
+        if found != nar.file_size {
+            return Err(self.report(Some(nar), FetchError::Length { expected: nar.file_size, found }).await);
+        }
+        Ok(chunks.into())
+    }
+
     /// The bytes `range` of a NAR as it is served. The first of them have been read and checked when this returns.
     ///
     /// # Errors
@@ -98,12 +111,20 @@ impl Fetch {
         nar: &NarFile,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static, FetchError> {
-        let chunks = self.database.locate_chunks(&nar.manifest).await?;
-        let found: u64 = chunks.iter().map(|c| u64::from(c.stored_size)).sum();
-        if found != nar.file_size {
-            return Err(self.report(Some(nar), FetchError::Length { expected: nar.file_size, found }).await);
-        }
-        let (chunks, skip) = within(&chunks, &range);
+        self.located(nar, &*self.locate(nar).await?, range).await
+    }
+
+    /// The same, of a NAR whose chunks were here when they were looked up.
+    ///
+    /// # Errors
+    /// As [`Fetch::nar`].
+    pub async fn located(
+        &self,
+        nar: &NarFile,
+        chunks: &[ChunkLocation],
+        range: Range<u64>,
+    ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + Send + use<>, FetchError> {
+        let (chunks, skip) = within(chunks, &range);
         let mut left = range.end - range.start;
         let mut skip = skip;
         let this = self.clone();

@@ -38,6 +38,7 @@ use crate::app::App;
 pub use access::{Caches, Standings, kept as kept_caches, kept_standings};
 pub use error::ApiError;
 use linger::Peer;
+pub use nar::{Nars, kept as kept_nars};
 pub use narinfo::{NarInfos, kept as kept_narinfos};
 pub(crate) use serve::{Patience, serve};
 pub use view::{ViewNarInfos, Views, kept as kept_view_narinfos, kept_views};

@@ -159,6 +159,7 @@ impl Server {
             database,
             caches: http::kept_caches(),
             standings: http::kept_standings(),
+            nars: http::kept_nars(),
             narinfos: http::kept_narinfos(config.flywheel.narinfo_cache_size.0),
             ingest,
             journal: Arc::clone(&journal),

@@ -123,7 +123,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let programs = Programs { server: options.server.clone(), client: None };
     let scratch = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(&options.scratch)?;
     println!("{}", machine(scratch.path())?.markdown());
-    let server = Served::start_with(&programs, &options.scratch, &options.environment)?;
+    // A line for each request is written by neither: nginx has `access_log off`.
+    let mut environment = vec![("RUST_LOG".to_owned(), "info,http=off".to_owned())];
+    environment.extend(options.environment.iter().cloned());
+    let server = Served::start_with(&programs, &options.scratch, &environment)?;
     for set in &options.sets {
         push(&programs, &server, set)?;
     }
@@ -139,6 +142,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let mut board = Board::default();
     for run in 0..options.runs {
         eprintln!("run {} of {}", run + 1, options.runs);
+        if run == 0 {
+            // The first time is that of the disk, and of what is kept in memory.
+            all_narinfos(&subjects, &mut Board::default())?;
+        }
         all_narinfos(&subjects, &mut board)?;
         for connections in [1, 16, 64] {
             narinfos(options, &subjects, connections, &mut board)?;

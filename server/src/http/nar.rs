@@ -1,12 +1,14 @@
 //! `nar/…`: the bytes themselves.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use database::{Cache, NarFile, Upload};
-use formats::Compression;
+use database::{Cache, CacheId, ChunkId, ChunkLocation, NarFile, Upload};
+use formats::{Compression, FileHash};
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -15,8 +17,48 @@ use super::{
     response,
     target::NarName,
 };
-use crate::{app::App, encode};
+use crate::{
+    app::App,
+    encode,
+    kept::{Kept, Weigh},
+};
 use protocol::ErrorCode;
+
+/// The NARs that were asked for by our own names, and that there was none.
+pub type Nars = Kept<(CacheId, FileHash), Option<Arc<Located>>>;
+
+/// For as many as there are chunks in some hundred gigabytes.
+const NARS_BYTES: u64 = 8 << 20;
+const EXPECTED_BYTES: u64 = 500;
+
+/// A NAR, and where its chunks are.
+#[derive(Debug)]
+pub struct Located {
+    nar: NarFile,
+    chunks: Arc<[ChunkLocation]>,
+}
+
+impl Located {
+    /// Looks up where the chunks are.
+    pub(super) async fn of(app: &App, nar: NarFile) -> Result<Self, ApiError> {
+        let chunks = app.fetch.locate(&nar).await?;
+        Ok(Self { nar, chunks })
+    }
+}
+
+impl Weigh for Option<Arc<Located>> {
+    fn bytes(&self) -> usize {
+        // The manifest has no more runs than the NAR has chunks.
+        let each = size_of::<ChunkLocation>() + size_of::<ChunkId>() + size_of::<u32>();
+        self.as_ref().map_or(0, |located| size_of::<Located>() + located.chunks.len() * each)
+    }
+}
+
+/// Keeps NARs.
+#[must_use]
+pub fn kept() -> Nars {
+    Kept::new(NARS_BYTES, EXPECTED_BYTES)
+}
 
 /// Serves a NAR by the name that its narinfo gives, now or in the past.
 pub(super) async fn get(
@@ -26,8 +68,8 @@ pub(super) async fn get(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    if let Some(nar) = stored(app, cache, name).await? {
-        return file(app, cache, &nar, method, headers).await;
+    if let Some(located) = stored(app, cache, name).await? {
+        return file(app, cache, &located, method, headers).await;
     }
     match app.database.find_upload(cache.id, &name.file_name).await? {
         Some(upload) => as_uploaded(app, cache, &upload, name.compression, method).await,
@@ -36,12 +78,17 @@ pub(super) async fn get(
 }
 
 /// The NAR by our own name, `<file hash>.nar.zst`, or by Attic's, `<store path hash>.nar`.
-async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<NarFile>, ApiError> {
+async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<Arc<Located>>, ApiError> {
+    let located = async |nar| match nar {
+        Some(nar) => Ok::<_, ApiError>(Some(Arc::new(Located::of(app, nar).await?))),
+        None => Ok(None),
+    };
     if let (Some(hash), Compression::Zstd) = (&name.file_hash, name.compression) {
-        return Ok(app.database.find_nar_by_file_hash(cache.id, hash).await?);
+        let look_up = async |_: &_| located(app.database.find_nar_by_file_hash(cache.id, hash).await?).await;
+        return app.nars.get(&*app.database, (cache.id, *hash), look_up).await;
     }
     if let (Some(hash), Compression::None) = (&name.path_hash, name.compression) {
-        return Ok(app.database.find_nar_by_path(cache.id, hash).await?);
+        return located(app.database.find_nar_by_path(cache.id, hash).await?).await;
     }
     Ok(None)
 }
@@ -50,7 +97,7 @@ async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<NarFi
 pub(super) async fn file(
     app: &App,
     cache: &Cache,
-    nar: &NarFile,
+    Located { nar, chunks }: &Located,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -73,7 +120,7 @@ pub(super) async fn file(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from_stream(app.fetch.nar(nar, range.clone()).await?)
+        Body::from_stream(app.fetch.located(nar, chunks, range.clone()).await?)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

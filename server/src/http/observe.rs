@@ -1,6 +1,6 @@
 //! A line in the log and a count in the metrics for every request.
 
-use std::time::Instant;
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use metrics::{counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 use protocol::CacheName;
 
 use crate::{app::App, metrics as names};
@@ -21,40 +21,68 @@ pub(super) struct Route(pub(super) &'static str);
 #[derive(Debug, Clone)]
 pub(super) struct CacheLabel(pub(super) CacheName);
 
+/// What a request is counted by.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Labels {
+    method: &'static str,
+    route: Cow<'static, str>,
+    status: u16,
+    /// A name that is no cache's must not become a label.
+    cache: Option<CacheName>,
+}
+
+impl Labels {
+    fn handles(&self) -> (Counter, Histogram) {
+        let cache = self.cache.as_ref().map(CacheName::to_string).unwrap_or_default();
+        let route = self.route.to_string();
+        let labels = [
+            ("method", self.method.to_owned()),
+            ("path", route.clone()),
+            ("status", self.status.to_string()),
+            ("cache", cache),
+        ];
+        (counter!(names::HTTP_REQUESTS, &labels), histogram!(names::HTTP_REQUEST_DURATION, "path" => route))
+    }
+}
+
+thread_local! {
+    /// To find a metric by its labels takes longer than to count. There are as many of these as there are metrics.
+    static HANDLES: RefCell<HashMap<Labels, (Counter, Histogram)>> = RefCell::default();
+}
+
 /// Observes one request.
 pub(super) async fn observe(State(_): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let response = next.run(request).await;
+    let uri = request.uri().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
 
-    let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    let route = response.extensions().get::<Route>().map(|route| route.0.to_owned()).or(matched);
-    let route = route.unwrap_or_else(|| "other".to_owned());
-    // A name that is no cache's must not become a label either.
-    let cache = response.extensions().get::<CacheLabel>().filter(|_| response.status().is_success());
-    let cache = cache.map(|label| label.0.to_string()).unwrap_or_default();
-    let labels = [
-        ("method", method_label(&method).to_owned()),
-        ("path", route.clone()),
-        ("status", status.to_string()),
-        ("cache", cache),
-    ];
-    counter!(names::HTTP_REQUESTS, &labels).increment(1);
-    histogram!(names::HTTP_REQUEST_DURATION, "path" => route.clone()).record(elapsed.as_secs_f64());
+    let route = match (response.extensions().get::<Route>(), matched) {
+        (Some(route), _) => Cow::Borrowed(route.0),
+        (None, Some(matched)) => Cow::Owned(matched.as_str().to_owned()),
+        (None, None) => Cow::Borrowed("other"),
+    };
+    let cache = response.extensions_mut().remove::<CacheLabel>().filter(|_| response.status().is_success());
+    let status = response.status().as_u16();
+    let labels = Labels { method: method_label(&method), route, status, cache: cache.map(|label| label.0) };
     let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(target: "http", method = %method, path, status, duration_ms, "request");
+    tracing::info!(target: "http", method = %method, path = uri.path(), status, duration_ms, "request");
     if elapsed > names::SLOW {
-        counter!(names::SLOW_REQUESTS, "path" => route).increment(1);
-        tracing::warn!(method = %method, path, status, duration_ms, "a slow request");
+        counter!(names::SLOW_REQUESTS, "path" => labels.route.to_string()).increment(1);
+        tracing::warn!(method = %method, path = uri.path(), status, duration_ms, "a slow request");
     }
+    HANDLES.with_borrow_mut(|handles| {
+        let (requests, durations) = handles.entry(labels).or_insert_with_key(Labels::handles);
+        requests.increment(1);
+        durations.record(elapsed.as_secs_f64());
+    });
     response
 }
 
 /// A method as a label. A client may make one up, and every label costs memory for ever.
-fn method_label(method: &Method) -> &str {
-    let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    if known.contains(method) { method.as_str() } else { "other" }
+fn method_label(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
 }

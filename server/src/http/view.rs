@@ -114,7 +114,7 @@ async fn read(
         Target::Nar(NarName { file_hash: Some(file_hash), compression: Compression::Zstd, .. }) => {
             let found = app.database.find_promoted_nar(cache.id, revision, &file_hash).await?;
             let found = found.ok_or_else(ApiError::no_such_object)?;
-            nar::file(app, cache, &found, method, headers).await
+            nar::file(app, cache, &nar::Located::of(app, found).await?, method, headers).await
         }
         Target::Listing(hash) => {
             let found = app.database.find_promoted_path(cache.id, revision, &hash).await?;
