@@ -2,11 +2,16 @@
 //!
 //! A share is taken before an extent is read, and comes back when its bytes have left. Shares are given in the order in which they
 //! were asked for, so under pressure readers take turns extent by extent: a small NAR waits for one extent of each large one, not
-//! for all of it.
+//! for all of it. One pack has a part of the memory only: if its disk stalls, its readers do not hold up those of others.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use database::PackName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::FetchError;
@@ -16,40 +21,70 @@ const UNIT: u64 = 4 << 10;
 /// How long the first extent of an answer waits: Nix asks again after a refusal, and gives up on silence.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 
+/// One pack has this part of the memory.
+const PACK_PART: u32 = 4;
+/// Packs that nobody reads any more are forgotten when there are more than this.
+const TIDY: usize = 1024;
+
 /// Memory for extents.
 #[derive(Debug, Clone)]
 pub struct Budget {
     shares: Arc<Semaphore>,
     all: u32,
+    packs: Arc<Mutex<HashMap<PackName, Weak<Semaphore>>>>,
     first_wait: Duration,
 }
 
 /// A share of the memory, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Share(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub(super) struct Share {
+    _of_pack: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
+}
 
 impl Budget {
-    /// So many bytes. An extent that is longer takes all there is, and goes alone.
+    /// So many bytes. An extent that is longer than a pack's part takes that part, and goes alone.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
-        Self { shares: Arc::new(Semaphore::new(all as usize)), all, first_wait: FIRST_WAIT }
+        Self { shares: Arc::new(Semaphore::new(all as usize)), all, packs: Arc::default(), first_wait: FIRST_WAIT }
     }
 
     /// Waits for a share. `is_first` says that no byte of the answer has left, so that it can still be refused.
     ///
     /// # Errors
     /// [`FetchError::Overloaded`], for a first one that had to wait for too long.
-    pub(super) async fn take(&self, bytes: u64, is_first: bool) -> Result<Share, FetchError> {
-        let wanted = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.all);
-        let share = Arc::clone(&self.shares).acquire_many_owned(wanted);
-        let share = if is_first {
-            tokio::time::timeout(self.first_wait, share).await.map_err(|_| FetchError::Overloaded)?
-        } else {
-            share.await
+    pub(super) async fn take(&self, pack: PackName, bytes: u64, is_first: bool) -> Result<Share, FetchError> {
+        let wanted = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.part());
+        let share = async {
+            // In this order: who waits for a pack holds nothing of what others wait for. Neither is ever closed.
+            let of_pack = self.of_pack(pack).acquire_many_owned(wanted).await.ok();
+            let of_all = Arc::clone(&self.shares).acquire_many_owned(wanted).await.ok();
+            Share { _of_pack: of_pack, _of_all: of_all }
         };
-        // It is never closed.
-        Ok(Share(share.ok()))
+        if is_first {
+            tokio::time::timeout(self.first_wait, share).await.map_err(|_| FetchError::Overloaded)
+        } else {
+            Ok(share.await)
+        }
+    }
+
+    /// How much one pack has.
+    fn part(&self) -> u32 {
+        (self.all / PACK_PART).max(1)
+    }
+
+    fn of_pack(&self, pack: PackName) -> Arc<Semaphore> {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shares) = packs.get(&pack).and_then(Weak::upgrade) {
+            return shares;
+        }
+        if packs.len() >= TIDY {
+            packs.retain(|_, shares| shares.strong_count() > 0);
+        }
+        let shares = Arc::new(Semaphore::new(self.part() as usize));
+        packs.insert(pack, Arc::downgrade(&shares));
+        shares
     }
 }
 
@@ -73,26 +108,56 @@ mod tests {
 
     use super::*;
 
+    const fn pack(n: u8) -> PackName {
+        PackName([n; 16])
+    }
+
+    /// Memory for four units, one for each pack.
+    fn small() -> Budget {
+        Budget { first_wait: Duration::from_millis(20), ..Budget::new(4 * UNIT) }
+    }
+
     #[tokio::test]
     async fn readers_take_turns_and_the_first_extent_of_an_answer_is_refused_in_the_end() {
-        let budget = Budget { first_wait: Duration::from_millis(20), ..Budget::new(4 * UNIT) };
-        let sent = hold(Bytes::from_static(b"abc"), budget.take(3 * UNIT, true).await.unwrap());
-        let part = sent.slice(1..);
-        drop(sent);
-        let mut next = Box::pin(budget.take(2 * UNIT, false));
-        let mut small = Box::pin(budget.take(1, false));
+        let budget = small();
+        let mut sent = Vec::new();
+        for n in 0..4 {
+            sent.push(hold(Bytes::from_static(b"abc"), budget.take(pack(n), UNIT, true).await.unwrap()));
+        }
+        let part = sent.pop().unwrap().slice(1..);
+        let mut next = Box::pin(budget.take(pack(10), UNIT, false));
+        let mut small = Box::pin(budget.take(pack(11), 1, false));
         assert!(poll!(&mut next).is_pending());
         assert!(poll!(&mut small).is_pending(), "nobody overtakes");
-        assert!(matches!(budget.take(1, true).await, Err(FetchError::Overloaded)));
+        assert!(matches!(budget.take(pack(12), 1, true).await, Err(FetchError::Overloaded)));
         assert!(poll!(&mut next).is_pending(), "an answer that has begun waits");
         drop(part);
         let held = next.await.unwrap();
-        small.await.unwrap();
+        assert!(poll!(&mut small).is_pending());
         drop(held);
-        // More than there is takes all there is.
-        let all = budget.take(100 * UNIT, true).await.unwrap();
-        assert_eq!(budget.shares.available_permits(), 0);
-        drop(all);
+        small.await.unwrap();
+        drop(sent);
         assert_eq!(budget.shares.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn one_pack_does_not_take_the_memory_of_another() {
+        let budget = small();
+        // More than the part there is takes all of it.
+        let held = budget.take(pack(1), 100 * UNIT, true).await.unwrap();
+        assert!(matches!(budget.take(pack(1), 1, true).await, Err(FetchError::Overloaded)));
+        drop(budget.take(pack(2), UNIT, true).await.unwrap());
+        drop(held);
+        budget.take(pack(1), 1, true).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn packs_that_nobody_reads_are_forgotten() {
+        let budget = small();
+        for n in 0..3 * TIDY {
+            let name = PackName((n as u128).to_be_bytes());
+            drop(budget.take(name, 1, true).await.unwrap());
+        }
+        assert!(budget.packs.lock().unwrap().len() <= TIDY + 1);
     }
 }

@@ -70,12 +70,12 @@ impl Frames {
         Ahead::new(segments.into_iter().enumerate().map(move |(at, segment)| {
             let this = this.clone();
             let (Segment::Stored(chunks) | Segment::Kept(chunks)) = &segment;
-            let range = Extent::of(chunks).range();
+            let (pack, range) = (Extent::of(chunks).pack, Extent::of(chunks).range());
             let length = range.end - range.start;
             let weight = if is_held_whole(chunks, length) { length } else { EXTENT_BYTES };
             let open = async move {
                 let share = match &this.budget {
-                    Some(budget) => Some(budget.take(weight, at == 0).await?),
+                    Some(budget) => Some(budget.take(pack, weight, at == 0).await?),
                     None => None,
                 };
                 match segment {
