@@ -55,13 +55,13 @@ async fn a_server_that_has_no_memory_left_says_so_and_goes_on() {
 
 #[tokio::test]
 async fn who_takes_nothing_is_given_up_and_the_others_are_served() {
-    let server = Server::builder().config(format!("{SMALL_MEMORY}body-idle-timeout = \"2s\"\n")).start();
+    let server = Server::builder().config(format!("{SMALL_MEMORY}body-idle-timeout = \"1s\"\n")).start();
     let http = server.admin();
     let key = http.public_key("main").await;
     let path = large();
     http.upload("main", &path).await.expect(200);
     let nar = nar_of(&http, &path).await;
-    let stalled: Vec<TcpStream> = (0..3).map(|_| stalled(&server, &nar)).collect();
+    let stalled: Vec<TcpStream> = (0..2).map(|_| stalled(&server, &nar)).collect();
     // Takes its turns with them, and outlasts them.
     http.pull_same("main", &path, &key).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
