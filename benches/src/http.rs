@@ -101,11 +101,11 @@ impl Connection {
         let mut bytes = 0;
         match head.length {
             Some(length) => {
-                self.body(length, &mut bytes, &mut |piece| {
+                let mut seen = |piece: &[u8]| {
                     first_byte.get_or_insert_with(|| started.elapsed());
                     body(piece);
-                })
-                .await?
+                };
+                self.body(length, &mut bytes, &mut seen).await?;
             }
             None => loop {
                 let size = self.line().await?;

@@ -84,6 +84,15 @@ pub fn rss_peak(pid: u32) -> anyhow::Result<u64> {
     of_status(pid, "VmHWM:")
 }
 
+/// Has the kernel forget the peak so far, so that [`rss_peak`] tells of what comes from now on.
+///
+/// # Errors
+/// It is somebody else's process.
+pub fn forget_rss_peak(pid: u32) -> anyhow::Result<()> {
+    // proc(5): resets the high water mark.
+    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
 /// The memory that a process has now, in bytes.
 ///
 /// # Errors

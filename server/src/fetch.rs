@@ -111,7 +111,7 @@ impl Fetch {
         nar: &NarFile,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static, FetchError> {
-        self.located(nar, &*self.locate(nar).await?, range).await
+        self.located(nar, &self.locate(nar).await?, range).await
     }
 
     /// The same, of a NAR whose chunks were here when they were looked up.
