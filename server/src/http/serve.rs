@@ -176,14 +176,16 @@ impl Activity {
         Busy(Arc::clone(self))
     }
 
-    /// When it has been still for too long, if nothing happens until then.
+    /// When to look whether it has been still for too long.
     fn deadline(&self, patience: Patience) -> Instant {
+        let now = Instant::now();
+        // A head may begin at any moment, and so may the other end stop taking what it is sent.
+        let soon = now + patience.head.min(patience.body);
         self.state(|state| match (state.stuck_since, state.in_flight, state.heard_at) {
             (Some(stuck), _, _) => stuck + patience.body,
-            (None, 0, Some(heard)) => heard + patience.head,
-            // A head may begin at any moment, and its time is the shorter one.
-            (None, 0, None) => (state.idle_since + patience.idle).min(Instant::now() + patience.head),
-            (None, _, _) => Instant::now() + patience.head.min(patience.body),
+            (None, 0, Some(heard)) => (heard + patience.head).min(soon),
+            (None, 0, None) => (state.idle_since + patience.idle).min(soon),
+            (None, _, _) => soon,
         })
     }
 
