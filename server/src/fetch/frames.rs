@@ -120,7 +120,7 @@ impl Frames {
         let rest = chunks.split_off(kept.len());
         let kept = stream::iter(chunks.into_iter().zip(kept).map(|(chunk, frame)| Ok((vec![chunk], frame))));
         let frames = if rest.is_empty() { kept.boxed() } else { kept.chain(self.open(rest, None).await?).boxed() };
-        // The share is for all of it, and is held until the last frame has left.
+        // The share is for all of it, and is held until the last frame has been handed on.
         Ok(stream::unfold((frames, share), |(mut frames, share)| async move {
             frames.next().await.map(|frame| (frame, (frames, share)))
         })
