@@ -99,22 +99,16 @@ impl Connection {
         let head = self.head().await?;
         let mut first_byte = None;
         let mut bytes = 0;
+        let mut seen = |piece: &[u8]| {
+            first_byte.get_or_insert_with(|| started.elapsed());
+            body(piece);
+        };
         match head.length {
-            Some(length) => {
-                let mut seen = |piece: &[u8]| {
-                    first_byte.get_or_insert_with(|| started.elapsed());
-                    body(piece);
-                };
-                self.body(length, &mut bytes, &mut seen).await?;
-            }
+            Some(length) => self.body(length, &mut bytes, &mut seen).await?,
             None => loop {
                 let size = self.line().await?;
                 let size = u64::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)?;
-                self.body(size, &mut bytes, &mut |piece| {
-                    first_byte.get_or_insert_with(|| started.elapsed());
-                    body(piece);
-                })
-                .await?;
+                self.body(size, &mut bytes, &mut seen).await?;
                 self.line().await?;
                 if size == 0 {
                     break;

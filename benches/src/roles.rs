@@ -8,13 +8,18 @@ use std::{
 /// The variable that gives a process its role.
 const ROLE: &str = "FLYWHEEL_BENCH_ROLE";
 
-/// Runs as server or client if the process was started to be that; else nothing.
-#[must_use]
-pub fn run_as_told() -> Option<ExitCode> {
-    match std::env::var(ROLE).ok()?.as_str() {
-        "server" => Some(server::cli::main()),
-        "client" => Some(client::program::main()),
-        _ => None,
+/// Runs as server or client if the process was started to be that, else as `benchmark`.
+pub fn in_its_role(benchmark: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    match std::env::var(ROLE).as_deref() {
+        Ok("server") => server::cli::main(),
+        Ok("client") => client::program::main(),
+        _ => match benchmark() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -32,6 +32,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use database::Database;
 use protocol::{Clock, SystemClock, Timestamp};
+use serde::Serialize;
 
 use crate::{
     audit::{Deed, Who, note},
@@ -132,6 +133,14 @@ struct Output<'a> {
     data: &'a mut dyn Write,
     /// Everything else.
     notes: &'a mut dyn Write,
+}
+
+impl Output<'_> {
+    /// What was asked for, as JSON on a line of its own.
+    fn json(&mut self, told: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.data, told)?;
+        writeln!(self.data)
+    }
 }
 
 /// What every verb has to go by.

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context;
 use benches::{
-    roles::{Programs, run_as_told},
+    roles::{Programs, in_its_role},
     served::Served,
     synthetic::{Chance, Shape, fill, path},
     table::Table,
@@ -63,16 +63,7 @@ struct Subject {
 }
 
 fn main() -> ExitCode {
-    if let Some(ended) = run_as_told() {
-        return ended;
-    }
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    in_its_role(|| run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Context;
 use benches::{
     process::measure,
-    roles::{Programs, run_as_told},
+    roles::{Programs, in_its_role},
     served::Served,
     synthetic::{Chance, Shape, fill, path},
 };
@@ -62,16 +62,7 @@ enum Kind {
 }
 
 fn main() -> ExitCode {
-    if let Some(done) = run_as_told() {
-        return done;
-    }
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    in_its_role(|| run(&Options::parse()))
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use benches::{
     account::{Account, ratio},
     process::{Usage, measure},
     proxy::Proxy,
-    roles::{Programs, run_as_told},
+    roles::{Programs, in_its_role},
     served::Served,
     sets::{DataSet, attic},
     table::{Samples, Table},
@@ -69,16 +69,7 @@ impl Way {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = run_as_told() {
-        return code;
-    }
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    in_its_role(|| run(&Options::parse()))
 }
 
 /// The figures of one set pushed one way, one sample a run.
@@ -157,7 +148,7 @@ fn count_bytes(
 ) -> anyhow::Result<()> {
     let server = Served::start(programs, &options.scratch)?;
     let proxy = Proxy::start(server.address())?;
-    let (usage, _) = pushed(options, programs, set, way, &server, &format!("http://{}", proxy.address()))?;
+    let (usage, _) = push(options, programs, set, way, &server, &format!("http://{}", proxy.address()))?;
     anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
     let passed = proxy.passed();
     figures.sent.add(count(passed.to_server));
@@ -178,7 +169,7 @@ fn once(
     let url = format!("http://{}", server.address());
     let before = server.cpu_seconds()?;
     let started = Instant::now();
-    let (usage, requests) = pushed(options, programs, set, way, &server, &url)?;
+    let (usage, requests) = push(options, programs, set, way, &server, &url)?;
     let wall = if way == Way::NixCopy { started.elapsed().as_secs_f64() } else { usage.wall };
     anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
     let (stored, objects) = server.stored()?;
@@ -200,20 +191,6 @@ fn once(
 }
 
 /// Pushes to `url`. Gives what it took, and the requests as far as they are known.
-fn pushed(
-    options: &Options,
-    programs: &Programs,
-    set: &DataSet,
-    way: Way,
-    server: &Served,
-    url: &str,
-) -> anyhow::Result<(Usage, f64)> {
-    match way {
-        Way::Native | Way::Attic => push(options, programs, set, way, server, url),
-        Way::NixCopy => Ok((nix_copy(set, server, url)?, 0.0)),
-    }
-}
-
 fn push(
     options: &Options,
     programs: &Programs,
@@ -222,6 +199,9 @@ fn push(
     server: &Served,
     url: &str,
 ) -> anyhow::Result<(Usage, f64)> {
+    if way == Way::NixCopy {
+        return Ok((nix_copy(set, server, url)?, 0.0));
+    }
     let list = server.scratch().join("paths");
     fs::write(&list, set.paths.join("\n"))?;
     let report = server.scratch().join("report");

@@ -12,7 +12,7 @@ use benches::{
     machine::machine,
     nginx::Nginx,
     process::{forget_rss_peak, measure, rss_now},
-    roles::{Programs, run_as_told},
+    roles::{Programs, in_its_role},
     scattered,
     served::Served,
     sets::DataSet,
@@ -68,16 +68,7 @@ fn pair(argument: &str) -> anyhow::Result<(String, String)> {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = run_as_told() {
-        return code;
-    }
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    in_its_role(|| run(&Options::parse()))
 }
 
 /// The figures: what is measured, and of each cache its samples.

@@ -76,8 +76,7 @@ pub(super) fn run(args: &FsckArgs, context: &Context<'_>, output: &mut Output<'_
     let who = Who::operator(&context.sources.environment);
     let outcome = block_on(check(args, &config, &who, output))??;
     if args.json {
-        serde_json::to_writer(&mut *output.data, &outcome).map_err(io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&outcome)?;
     } else {
         outcome.report.write(output.data)?;
         if let Some(Repaired { mended, after }) = &outcome.repair {

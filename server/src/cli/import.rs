@@ -116,8 +116,7 @@ pub(super) fn run(args: &ImportArgs, context: &Context<'_>, output: &mut Output<
         Ok(report?)
     })??;
     if args.common.json {
-        serde_json::to_writer(&mut *output.data, &report).map_err(io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&report)?;
     } else {
         print(&report, output.data)?;
     }

@@ -57,8 +57,7 @@ pub(super) fn run(args: &ImportAtticArgs, context: &Context<'_>, output: &mut Ou
         Ok::<_, Failure>(reports?)
     })??;
     if args.common.json {
-        serde_json::to_writer(&mut *output.data, &reports).map_err(std::io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&reports)?;
     } else {
         for report in &reports {
             let made = if report.created { " (new here)" } else { "" };

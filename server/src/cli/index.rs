@@ -66,8 +66,7 @@ pub(super) fn run(verb: IndexVerb, context: &Context<'_>, output: &mut Output<'_
         copied.map_err(Failure::from)
     })??;
     if args.json {
-        serde_json::to_writer(&mut *output.data, &report).map_err(std::io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&report)?;
     } else {
         print(&report, output.data)?;
     }

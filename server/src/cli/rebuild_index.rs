@@ -51,8 +51,7 @@ pub(super) fn run(args: RebuildArgs, context: &Context<'_>, output: &mut Output<
             .map_err(Failure::from)
     })??;
     if args.json {
-        serde_json::to_writer(&mut *output.data, &report).map_err(std::io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&report)?;
     } else {
         print(&report, output.data)?;
     }

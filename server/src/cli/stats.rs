@@ -34,8 +34,7 @@ pub(super) fn run(args: &StatsArgs, context: &Context<'_>, output: &mut Output<'
         Ok(stats::take(&*database, now).await?)
     })??;
     if args.json {
-        serde_json::to_writer(&mut *output.data, &stats).map_err(io::Error::from)?;
-        writeln!(output.data)?;
+        output.json(&stats)?;
     } else {
         write(&stats, output)?;
     }

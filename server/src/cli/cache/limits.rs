@@ -57,7 +57,7 @@ pub(super) async fn run(
     let CacheLimits { max_size, quota, is_read_only } = limits;
     if args.json {
         let told = LimitsInfo { max_size, quota, read_only: Some(is_read_only), used: Some(used) };
-        writeln!(output.data, "{}", serde_json::to_string(&told).unwrap_or_default())?;
+        output.json(&told)?;
         return Ok(());
     }
     let shown = |size: Option<u64>| size.map_or_else(|| "none".to_owned(), |size| ByteSize(size).to_string());
