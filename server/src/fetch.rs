@@ -11,6 +11,7 @@ mod cache;
 mod extent;
 mod frames;
 mod scan;
+mod taken;
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -23,6 +24,7 @@ pub use cache::{CacheSizes, FrameCache};
 pub use extent::{Extent, extents};
 use frames::Checked;
 pub use frames::Frames;
+pub use taken::{Piece, Taken};
 
 use crate::{journal::Journal, store};
 
@@ -114,16 +116,16 @@ impl Fetch {
         self.located(nar, &self.locate(nar).await?, range).await
     }
 
-    /// The same, of a NAR whose chunks were here when they were looked up.
+    /// The same, of a NAR whose chunks were here when they were looked up, as `T`.
     ///
     /// # Errors
     /// As [`Fetch::nar`].
-    pub async fn located(
+    pub async fn located<T: Taken>(
         &self,
         nar: &NarFile,
         chunks: &[ChunkLocation],
         range: Range<u64>,
-    ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + Send + use<>, FetchError> {
+    ) -> Result<impl Stream<Item = Result<T, FetchError>> + Send + use<T>, FetchError> {
         let (chunks, skip) = within(chunks, &range);
         let mut left = range.end - range.start;
         let mut skip = skip;
@@ -135,11 +137,11 @@ impl Fetch {
                 let (this, nar) = (this.clone(), nar.clone());
                 async move { Err(this.report(Some(&nar), error).await) }
             })
-            .map_ok(move |(_, bytes)| {
-                let from = usize::try_from(std::mem::take(&mut skip)).unwrap_or(usize::MAX).min(bytes.len());
-                let to = from.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(bytes.len());
-                left -= (to - from) as u64;
-                bytes.slice(from..to)
+            .map_ok(move |(_, bytes): (_, T)| {
+                let from = std::mem::take(&mut skip).min(bytes.size());
+                let to = from.saturating_add(left).min(bytes.size());
+                left -= to - from;
+                bytes.part(from..to)
             });
         in_hand(pieces).await
     }
@@ -157,7 +159,7 @@ impl Fetch {
         let (this, nar) = (self.clone(), nar.cloned());
         let pieces = self
             .extents(&chunks)
-            .map_ok(|(chunks, bytes)| {
+            .map_ok(|(chunks, bytes): (Vec<ChunkLocation>, Bytes)| {
                 let frames: Vec<_> = Extent::of(&chunks).split(&bytes).collect();
                 stream::iter(frames.into_iter().map(Ok))
             })
@@ -174,7 +176,7 @@ impl Fetch {
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
-    fn extents(&self, chunks: &[ChunkLocation]) -> BoxStream<'static, Checked> {
+    fn extents<T: Taken>(&self, chunks: &[ChunkLocation]) -> BoxStream<'static, Checked<T>> {
         let frames = self.frames.stream(chunks).boxed();
         let state = (self.clone(), frames, VecDeque::from(chunks.to_vec()));
         stream::try_unfold(state, |(this, mut frames, mut left)| async move {
@@ -249,13 +251,15 @@ fn within(chunks: &[ChunkLocation], range: &Range<u64>) -> (Vec<ChunkLocation>, 
 }
 
 /// Waits for the first piece, so that its failure can still become a status.
-async fn in_hand<S>(pieces: S) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static, FetchError>
+async fn in_hand<S, T: Taken>(
+    pieces: S,
+) -> Result<impl Stream<Item = Result<T, FetchError>> + Send + 'static + use<S, T>, FetchError>
 where
-    S: Stream<Item = Result<Bytes, FetchError>> + Send + 'static,
+    S: Stream<Item = Result<T, FetchError>> + Send + 'static,
 {
     let mut pieces = Box::pin(pieces);
     let first = pieces.next().await.transpose()?;
-    Ok(stream::iter(first.map(Ok)).chain(pieces).try_filter(|piece| future::ready(!piece.is_empty())))
+    Ok(stream::iter(first.map(Ok)).chain(pieces).try_filter(|piece| future::ready(piece.size() > 0)))
 }
 
 #[cfg(test)]

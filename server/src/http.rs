@@ -2,6 +2,7 @@
 
 mod access;
 mod acts;
+mod asked;
 pub(crate) mod attic;
 mod audited;
 mod document;
@@ -14,6 +15,7 @@ mod nar;
 mod narinfo;
 mod observe;
 mod ops;
+mod outbox;
 mod promote;
 mod push;
 mod put;

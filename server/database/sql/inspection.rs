@@ -145,7 +145,7 @@ impl Inspection for Index {
     }
 
     async fn add_traffic(&self, traffic: &[Traffic]) -> Result<()> {
-        writing!(self, |transaction| add_traffic(transaction, traffic).await)
+        noting!(self, |transaction| add_traffic(transaction, traffic).await)
     }
 
     async fn list_traffic(&self, day: i64) -> Result<Vec<Traffic>> {

@@ -12,11 +12,11 @@ use crate::{
 #[async_trait]
 impl Leases for Index {
     async fn acquire_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
-        writing_beside!(self, |transaction| acquire(transaction, lease, now).await)
+        noting!(self, |transaction| acquire(transaction, lease, now).await)
     }
 
     async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
-        writing_beside!(self, |transaction| release(transaction, name, holder).await)
+        noting!(self, |transaction| release(transaction, name, holder).await)
     }
 
     async fn live_leases(&self, now: Timestamp) -> Result<Vec<Lease>> {
@@ -24,7 +24,7 @@ impl Leases for Index {
     }
 
     async fn note_chore_run(&self, name: &str, run: &ChoreRun) -> Result<()> {
-        writing_beside!(self, |transaction| note_run(transaction, name, run).await)
+        noting!(self, |transaction| note_run(transaction, name, run).await)
     }
 
     async fn last_chore_run(&self, name: &str) -> Result<Option<ChoreRun>> {

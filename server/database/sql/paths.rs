@@ -116,7 +116,7 @@ impl Paths for Index {
     }
 
     async fn touch_paths(&self, paths: &[(CacheId, StorePathHash)], now: Timestamp) -> Result<()> {
-        writing_beside!(self, |transaction| touch(transaction, paths, now).await)
+        noting!(self, |transaction| touch(transaction, paths, now).await)
     }
 
     async fn find_upload(&self, cache: CacheId, file_name: &str) -> Result<Option<Upload>> {

@@ -4,7 +4,7 @@
 //! `…/postgres`) with its own form of the statements that cannot be the same, and a module `dialect` with
 //!
 //! - `Connection`, and `Index`, the type that the traits are implemented for;
-//! - what the macros below stand on: `Index::reader`, `Index::begin_alone`, `Index::begin_beside`, and `Attempts`, which
+//! - what the macros below stand on: `Index::reader`, `Index::begin_alone`, `Index::begin_beside`, `Index::begin_noting`, and `Attempts`, which
 //!   decides whether what failed is tried again;
 //! - `lock_paths`, for what may run beside others;
 //!
@@ -61,6 +61,14 @@ macro_rules! writing {
 macro_rules! writing_beside {
     ($index:expr, |$transaction:ident| $act:expr) => {
         transaction!($index, begin_beside, |$transaction| $act)
+    };
+}
+
+/// As `writing_beside!`, for notes that change no answer that is ever kept by revision: when and how often things were used, and
+/// who does which chore. Where the database can tell, the revision stays what it was.
+macro_rules! noting {
+    ($index:expr, |$transaction:ident| $act:expr) => {
+        transaction!($index, begin_noting, |$transaction| $act)
     };
 }
 

@@ -68,7 +68,7 @@ impl Tokens for Index {
     }
 
     async fn touch_tokens(&self, ids: &[String], now: Timestamp) -> Result<()> {
-        writing_beside!(self, |transaction| touch(transaction, ids, now).await)
+        noting!(self, |transaction| touch(transaction, ids, now).await)
     }
 
     async fn prune_tokens(&self, ended: Timestamp, limit: u32) -> Result<u64> {

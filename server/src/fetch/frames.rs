@@ -13,6 +13,7 @@ use super::{
     budget::{Budget, Share, hold},
     extent::{extents_of, is_whole},
     is_damage,
+    taken::Taken,
 };
 use crate::pack;
 
@@ -41,7 +42,7 @@ enum Segment {
 }
 
 /// Adjacent frames, each of them checked, and their bytes.
-pub(super) type Checked = Result<(Vec<ChunkLocation>, Bytes), FetchError>;
+pub(super) type Checked<T = Bytes> = Result<(Vec<ChunkLocation>, T), FetchError>;
 
 impl Frames {
     /// Reads from `storage`.
@@ -63,8 +64,12 @@ impl Frames {
         Self { cache, ..self }
     }
 
-    /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
-    pub fn stream(&self, chunks: &[ChunkLocation]) -> impl Stream<Item = Checked> + Send + 'static + use<> {
+    /// The frames of `chunks`, in order, neighbours together; every frame was checked, now or lately. The next ones are read ahead of
+    /// time.
+    pub fn stream<T: Taken>(
+        &self,
+        chunks: &[ChunkLocation],
+    ) -> impl Stream<Item = Checked<T>> + Send + 'static + use<T> {
         let segments = self.segments(chunks, self.storage.extent_size());
         let this = self.clone();
         Ahead::new(segments.into_iter().enumerate().map(move |(at, segment)| {
@@ -74,14 +79,21 @@ impl Frames {
             let length = range.end - range.start;
             let weight = if is_held_whole(chunks, length) { length } else { EXTENT_BYTES };
             let open = async move {
+                if let Segment::Stored(chunks) = &segment
+                    && let Some(left) = T::left(&*this.storage, chunks)
+                {
+                    let chunks = chunks.clone();
+                    return Ok(stream::once(async { Ok((chunks, left)) }).boxed());
+                }
                 let share = match &this.budget {
                     Some(budget) => Some(budget.take(pack, weight, at == 0).await?),
                     None => None,
                 };
-                match segment {
-                    Segment::Stored(chunks) => this.open(chunks, share).await,
-                    Segment::Kept(chunks) => this.open_kept(chunks, share).await,
-                }
+                let frames = match segment {
+                    Segment::Stored(chunks) => this.open(chunks, share).await?,
+                    Segment::Kept(chunks) => this.open_kept(chunks, share).await?,
+                };
+                Ok(frames.map_ok(|(chunks, bytes)| (chunks, bytes.into())).boxed())
             };
             Part { weight, open: open.boxed() }
         }))
@@ -244,6 +256,7 @@ impl Frames {
             None => bytes,
         };
         if extent.frames(&bytes).all(|(_, frame)| frame.is_ok()) {
+            self.storage.note_whole(&pack::key(extent.pack), &extent.range());
             if self.cache.is_some() {
                 extent.split(&bytes).for_each(|(chunk, frame)| self.keep(&chunk, &frame));
             }

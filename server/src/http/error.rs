@@ -1,7 +1,9 @@
 //! The one place that turns errors into answers.
 
+use std::sync::LazyLock;
+
 use axum::{
-    Json,
+    body::{Body, Bytes},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -21,6 +23,12 @@ pub struct ApiError {
     message: String,
     hint: Option<&'static str>,
 }
+
+/// What is said of an object that there is none of.
+const ABSENT: &str = "The requested object does not exist.";
+
+/// The body of the answer that Nix gets most: most of what it asks for is elsewhere.
+static NO_SUCH_OBJECT: LazyLock<Bytes> = LazyLock::new(|| ApiError::no_such_object().render());
 
 impl ApiError {
     /// An error with a message of its own.
@@ -75,12 +83,23 @@ impl ApiError {
     /// Nothing of that name in the cache.
     #[must_use]
     pub fn no_such_object() -> Self {
-        Self::new(ErrorCode::NoSuchObject, "The requested object does not exist.")
+        Self::new(ErrorCode::NoSuchObject, ABSENT)
     }
 
     /// The same, for one path of many.
     pub(super) fn into_refusal(self) -> PathRefusal {
         PathRefusal::Error { code: self.code, message: self.message }
+    }
+
+    fn render(&self) -> Bytes {
+        let body = ErrorBody {
+            code: self.code.status(),
+            error: self.code.name().to_owned(),
+            message: self.message.clone(),
+            hint: self.hint.map(str::to_owned),
+        };
+        // Numbers and strings are always JSON.
+        serde_json::to_vec(&body).unwrap_or_default().into()
     }
 
     /// Something broke inside: the log has all, the client only that.
@@ -103,15 +122,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let body = ErrorBody {
-            code: self.code.status(),
-            error: self.code.name().to_owned(),
-            message: self.message,
-            hint: self.hint.map(str::to_owned),
-        };
-        let mut response = (status, Json(body)).into_response();
+        let is_absent = self.code == ErrorCode::NoSuchObject && self.message == ABSENT && self.hint.is_none();
+        let body = if is_absent { NO_SUCH_OBJECT.clone() } else { self.render() };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // An answer that something is not there must not outlive the push that brings it.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.code == ErrorCode::Unauthorized {

@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::serve::Activity;
+use super::{outbox::Outbox, serve::Activity};
 
 /// How long nothing has to come for the client to have stopped.
 const IDLE: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ impl Listener for LingeringListener {
         let (stream, address) = Listener::accept(&mut self.0).await;
         // An answer leaves in several writes; waiting for the client's acknowledgement in between costs 40 ms each.
         let _ = stream.set_nodelay(true);
-        (Lingering { stream, unread: Unread::default(), activity: Activity::new(), closing: None }, address)
+        (Lingering::new(stream), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -77,17 +77,23 @@ impl Unread {
 pub(super) struct Peer {
     address: SocketAddr,
     unread: Unread,
+    outbox: Outbox,
 }
 
 impl Peer {
     /// The other end of this connection.
     pub(super) fn new(address: SocketAddr, connection: &Lingering) -> Self {
-        Self { address, unread: connection.unread.clone() }
+        Self { address, unread: connection.unread.clone(), outbox: connection.outbox.clone() }
     }
 
     /// Where it is.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it is sent from files.
+    pub(super) const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 }
 
@@ -144,11 +150,17 @@ impl Drop for Watched {
 pub(super) struct Lingering {
     stream: TcpStream,
     unread: Unread,
+    outbox: Outbox,
     activity: Arc<Activity>,
     closing: Option<Closing>,
 }
 
 impl Lingering {
+    fn new(stream: TcpStream) -> Self {
+        let (unread, outbox) = (Unread::default(), Outbox::default());
+        Self { stream, unread, outbox, activity: Activity::new(), closing: None }
+    }
+
     /// What happens on it.
     pub(super) fn activity(&self) -> Arc<Activity> {
         Arc::clone(&self.activity)
@@ -173,10 +185,8 @@ impl AsyncRead for Lingering {
 }
 
 impl AsyncWrite for Lingering {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.activity.send(written.is_pending());
-        written
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -184,7 +194,11 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = if self.outbox.is_empty() {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        } else {
+            self.outbox.poll_write(&self.stream, cx, slices)
+        };
         self.activity.send(written.is_pending());
         written
     }

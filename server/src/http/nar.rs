@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    body::{Body, Bytes},
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use database::{Cache, CacheId, ChunkId, ChunkLocation, NarFile, Upload};
 use formats::{Compression, FileHash};
+use futures::TryStreamExt;
 use tokio_util::io::ReaderStream;
 
 use super::{
     ApiError,
+    asked::Asked,
     range::{self, Wanted},
     response,
     target::NarName,
@@ -61,18 +63,12 @@ pub fn kept() -> Nars {
 }
 
 /// Serves a NAR by the name that its narinfo gives, now or in the past.
-pub(super) async fn get(
-    app: &App,
-    cache: &Cache,
-    name: &NarName,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+pub(super) async fn get(app: &App, cache: &Cache, name: &NarName, asked: Asked<'_>) -> Result<Response, ApiError> {
     if let Some(located) = stored(app, cache, name).await? {
-        return file(app, cache, &located, method, headers).await;
+        return file(app, cache, &located, asked).await;
     }
     match app.database.find_upload(cache.id, &name.file_name).await? {
-        Some(upload) => as_uploaded(app, cache, &upload, name.compression, method).await,
+        Some(upload) => as_uploaded(app, cache, &upload, name.compression, asked.method).await,
         None => Err(ApiError::no_such_object()),
     }
 }
@@ -98,8 +94,7 @@ pub(super) async fn file(
     app: &App,
     cache: &Cache,
     Located { nar, chunks }: &Located,
-    method: &Method,
-    headers: &HeaderMap,
+    Asked { method, headers, outbox }: Asked<'_>,
 ) -> Result<Response, ApiError> {
     let etag = response::etag(&nar.file_hash.nix32());
     let keep = "public, max-age=31536000, immutable";
@@ -120,7 +115,13 @@ pub(super) async fn file(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from_stream(app.fetch.located(nar, chunks, range.clone()).await?)
+        match outbox.cloned() {
+            Some(outbox) => {
+                let pieces = app.fetch.located(nar, chunks, range.clone()).await?;
+                Body::from_stream(pieces.map_ok(move |piece| outbox.body(piece)))
+            }
+            None => Body::from_stream(app.fetch.located::<Bytes>(nar, chunks, range.clone()).await?),
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -161,7 +162,7 @@ async fn as_uploaded(
 ) -> Result<Response, ApiError> {
     let body = if method == Method::HEAD {
         // A body of unknown length: an empty one would be announced as one of 0 bytes.
-        Body::from_stream(futures::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>())
+        Body::from_stream(futures::stream::empty::<Result<Bytes, std::convert::Infallible>>())
     } else {
         let plain = app.fetch.plain(&upload.nar.manifest, Some(&upload.nar)).await?;
         Body::from_stream(ReaderStream::with_capacity(encode::encode(compression, plain), 64 << 10))

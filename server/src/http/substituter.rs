@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use database::{Cache, DEFAULT_PRIORITY, DocumentKind};
@@ -11,7 +11,9 @@ use formats::{CacheInfo, StoreDir};
 use protocol::{CacheName, ErrorCode, Permission, attic::CACHE_VISIBILITY_HEADER};
 
 use super::{
-    ApiError, access, attic, document, nar, narinfo,
+    ApiError, access,
+    asked::Asked,
+    attic, document, nar, narinfo,
     observe::{CacheLabel, Route},
     put, response,
     target::{Address, Target},
@@ -31,7 +33,7 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Response 
     };
     let label = CacheLabel(name.clone());
     let answered = match address.tag {
-        Some(tag) => view::answer(&app, &name, &tag, address.target, request.method(), request.headers()).await,
+        Some(tag) => view::answer(&app, &name, &tag, address.target, Asked::of(&request)).await,
         None => answer(&app, name, at_root, address.target, request).await,
     };
     let mut response = match answered {
@@ -50,40 +52,32 @@ async fn answer(
     target: Target,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let method = request.method().clone();
-    if method == Method::PUT {
+    if request.method() == Method::PUT {
         let (cache, caller) = access::cache(app, request.headers(), &name, Permission::Push).await?;
         access::takes_pushes(app, &cache).await?;
         return put::put(app, &cache, &caller, target, request).await;
     }
-    if method != Method::GET && method != Method::HEAD {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         return Ok(allowed("GET, HEAD, PUT"));
     }
     if at_root && target == Target::CacheInfo {
         // Probed by scripts before any cache exists.
         return Ok(cache_info(&StoreDir::default(), DEFAULT_PRIORITY));
     }
-    let headers = request.headers();
-    let (cache, _) = access::cache(app, headers, &name, Permission::Pull).await?;
-    let mut response = read(app, &cache, target, &method, headers).await?;
+    let (cache, _) = access::cache(app, request.headers(), &name, Permission::Pull).await?;
+    let mut response = read(app, &cache, target, Asked::of(&request)).await?;
     if cache.is_public {
         response.headers_mut().insert(CACHE_VISIBILITY_HEADER, HeaderValue::from_static("public"));
     }
     Ok(response)
 }
 
-async fn read(
-    app: &App,
-    cache: &Cache,
-    target: Target,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+async fn read(app: &App, cache: &Cache, target: Target, asked: Asked<'_>) -> Result<Response, ApiError> {
     match target {
         Target::CacheInfo => Ok(cache_info(&cache.store_dir, cache.priority)),
-        Target::AtticCacheInfo => attic::cache_config(app, cache, headers),
-        Target::NarInfo(hash) => narinfo::get(app, cache, hash, headers).await,
-        Target::Nar(name) => nar::get(app, cache, &name, method, headers).await,
+        Target::AtticCacheInfo => attic::cache_config(app, cache, asked.headers),
+        Target::NarInfo(hash) => narinfo::get(app, cache, hash, asked.headers).await,
+        Target::Nar(name) => nar::get(app, cache, &name, asked).await,
         Target::Listing(hash) => document::listing(app, cache, hash).await,
         Target::Document(kind, name) => document::get(app, cache, kind, &name).await,
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::{
-    http::{HeaderMap, HeaderValue, Method},
+    http::{HeaderValue, Method},
     response::Response,
 };
 use database::{Cache, RevisionId, View};
@@ -18,7 +18,9 @@ use protocol::{
 };
 
 use super::{
-    ApiError, access, document, nar,
+    ApiError, access,
+    asked::Asked,
+    document, nar,
     narinfo::{self, Rendered},
     substituter::{allowed, cache_info},
     target::{NarName, Target},
@@ -63,26 +65,25 @@ pub(super) async fn answer(
     name: &CacheName,
     tag: &TagName,
     target: Target,
-    method: &Method,
-    headers: &HeaderMap,
+    asked: Asked<'_>,
 ) -> Result<Response, ApiError> {
-    if method != Method::GET && method != Method::HEAD {
+    if asked.method != Method::GET && asked.method != Method::HEAD {
         return Ok(allowed("GET, HEAD"));
     }
-    let asked = (name.clone(), tag.clone());
+    let key = (name.clone(), tag.clone());
     let find = async |_: &_| app.database.find_view(name, tag).await.map(|view| view.map(Arc::new));
-    let view = app.views.get(&*app.database, asked, find).await?;
+    let view = app.views.get(&*app.database, key, find).await?;
     let visibility = view.as_ref().map(|view| view.visibility);
     if visibility != Some(Visibility::Public) {
         // Without the right to the cache nobody learns which tags it has.
-        let caller = access::caller(app, headers).await?;
+        let caller = access::caller(app, asked.headers).await?;
         access::allow(caller.require(Permission::Pull, name, view.as_ref().map(|view| &view.cache)), &caller)?;
     }
     let view = view.filter(|view| view.visibility != Visibility::LocalOnly).ok_or_else(ApiError::no_such_object)?;
     let revision = view.revision.ok_or_else(ApiError::no_such_object)?;
     // From here on it is as public as its tag, whatever the cache is.
     let cache = Cache { is_public: view.visibility == Visibility::Public, ..view.cache.clone() };
-    let mut response = read(app, &cache, &view, revision, target, method, headers).await?;
+    let mut response = read(app, &cache, &view, revision, target, asked).await?;
     if cache.is_public {
         response.headers_mut().insert(CACHE_VISIBILITY_HEADER, HeaderValue::from_static("public"));
     }
@@ -95,8 +96,7 @@ async fn read(
     view: &View,
     revision: RevisionId,
     target: Target,
-    method: &Method,
-    headers: &HeaderMap,
+    asked: Asked<'_>,
 ) -> Result<Response, ApiError> {
     match target {
         Target::CacheInfo => Ok(cache_info(&cache.store_dir, cache.priority)),
@@ -109,12 +109,12 @@ async fn read(
                     Ok::<_, ApiError>(row.map(|row| narinfo::render(cache, row, &view.keys)))
                 })
                 .await?;
-            narinfo::answer(app, cache, hash, found, headers)
+            narinfo::answer(app, cache, hash, found, asked.headers)
         }
         Target::Nar(NarName { file_hash: Some(file_hash), compression: Compression::Zstd, .. }) => {
             let found = app.database.find_promoted_nar(cache.id, revision, &file_hash).await?;
             let found = found.ok_or_else(ApiError::no_such_object)?;
-            nar::file(app, cache, &nar::Located::of(app, found).await?, method, headers).await
+            nar::file(app, cache, &nar::Located::of(app, found).await?, asked).await
         }
         Target::Listing(hash) => {
             let found = app.database.find_promoted_path(cache.id, revision, &hash).await?;

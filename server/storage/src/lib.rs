@@ -6,6 +6,7 @@
 pub mod conformance;
 mod error;
 mod faulty;
+mod file;
 mod key;
 mod local;
 mod memory;
@@ -18,6 +19,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 pub use error::{Cause, Error, Result};
 pub use faulty::{Fault, FaultPlan, FaultyStorage, Operation};
+pub use file::{FilePart, LONGEST_PART};
 pub use key::{Key, KeyError};
 pub use local::{LocalStorage, OpenError};
 pub use memory::MemoryStorage;
@@ -51,6 +53,15 @@ pub trait Storage: Send + Sync + Debug {
         let bytes = self.read(key, range).await?;
         Ok(stream::once(async { Ok(bytes) }).boxed())
     }
+
+    /// The bytes of `range` where they are, if that is a file of this machine from which they can be sent at once without a look at
+    /// them: the system has them in its memory, and they were noted as whole since the file was last written to.
+    fn in_file(&self, _key: &Key, _range: &Range<u64>) -> Option<FilePart> {
+        None
+    }
+
+    /// Notes that somebody who read the bytes of `range` found them to be whole.
+    fn note_whole(&self, _key: &Key, _range: &Range<u64>) {}
 
     /// The most adjacent bytes that are to be asked for at once: where each request costs time, many.
     fn extent_size(&self) -> u64 {
@@ -104,6 +115,14 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 
     async fn stream(&self, key: &Key, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
         (**self).stream(key, range).await
+    }
+
+    fn in_file(&self, key: &Key, range: &Range<u64>) -> Option<FilePart> {
+        (**self).in_file(key, range)
+    }
+
+    fn note_whole(&self, key: &Key, range: &Range<u64>) {
+        (**self).note_whole(key, range);
     }
 
     fn extent_size(&self) -> u64 {

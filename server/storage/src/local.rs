@@ -12,6 +12,7 @@ mod folders;
 mod handles;
 mod list;
 mod turns;
+mod whole;
 mod writer;
 
 use std::{
@@ -30,7 +31,7 @@ use futures::stream::BoxStream;
 use memory::Buffers;
 use rustix::fs::FlockOperation;
 
-use crate::{Error, Key, Result, Storage, Writer};
+use crate::{Error, FilePart, Key, LONGEST_PART, Result, Storage, Writer};
 use folders::Folders;
 use handles::Handles;
 use turns::Turns;
@@ -262,6 +263,18 @@ impl Inner {
         self.buffers.filled(length, |body| cached::read(&object.file, body, range.start)).ok()
     }
 
+    fn in_file(&self, key: &Key, range: &Range<u64>) -> Option<FilePart> {
+        let object = self.handles.known(key)?;
+        if !object.whole.has(range) || range.end.checked_sub(range.start).is_none_or(|length| length > LONGEST_PART) {
+            return None;
+        }
+        if !object.is_as_opened() {
+            self.handles.forget(key);
+            return None;
+        }
+        cached::holds(&object.file, range).then(|| FilePart::new(Arc::clone(&object.file), range.clone()))
+    }
+
     fn size(&self, key: &Key) -> Result<Option<u64>> {
         match fs::metadata(self.path(key)) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
@@ -318,6 +331,16 @@ impl Storage for LocalStorage {
             inner.read(&key, &range)
         })
         .await
+    }
+
+    fn in_file(&self, key: &Key, range: &Range<u64>) -> Option<FilePart> {
+        self.0.in_file(key, range)
+    }
+
+    fn note_whole(&self, key: &Key, range: &Range<u64>) {
+        if let Some(object) = self.0.handles.known(key) {
+            object.whole.note(range);
+        }
     }
 
     async fn ping(&self) -> Result<()> {

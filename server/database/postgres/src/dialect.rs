@@ -125,6 +125,11 @@ impl Index {
         self.begin(BEGIN_BESIDE, true).await
     }
 
+    /// The same, for notes.
+    pub(crate) async fn begin_noting(&self) -> Result<Writer> {
+        self.begin_beside().await
+    }
+
     async fn begin(&self, begin: &'static str, is_repeatable: bool) -> Result<Writer> {
         let permit = self.writers.clone().acquire_owned().await;
         let permit = permit.map_err(|closed| Error::Unavailable(closed.into()))?;

@@ -6,7 +6,7 @@ use database::{Error, Result};
 use sqlx::{Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 pub(crate) use crate::SqliteDatabase as Index;
-use crate::error::failed;
+use crate::{error::failed, revision::Noting};
 
 /// What a statement is sent through.
 pub(crate) type Connection = SqliteConnection;
@@ -36,19 +36,26 @@ impl Reader {
 }
 
 /// A transaction that holds the lock; undone unless it ends well.
-pub(crate) struct Writer(Transaction<'static, Sqlite>);
+pub(crate) struct Writer {
+    transaction: Transaction<'static, Sqlite>,
+    /// If it makes notes only.
+    noting: Option<Noting>,
+}
 
 impl Writer {
     /// Keeps what was done, if it was.
     pub(crate) async fn end<T, E: From<Error>>(self, done: std::result::Result<T, E>) -> std::result::Result<T, E> {
         match done {
             Ok(done) => {
-                self.0.commit().await.map_err(failed)?;
+                self.transaction.commit().await.map_err(failed)?;
+                if let Some(noting) = self.noting {
+                    noting.end();
+                }
                 Ok(done)
             }
             Err(error) => {
                 // Not left to be done some time later; if it fails, closing the connection does the same.
-                let _ = self.0.rollback().await;
+                let _ = self.transaction.rollback().await;
                 Err(error)
             }
         }
@@ -65,7 +72,15 @@ impl Index {
     /// IMMEDIATE takes the lock at once: a transaction that read first could find at its first write that another process
     /// wrote in between, and would have to start anew.
     pub(crate) async fn begin_alone(&self) -> Result<Writer> {
-        Ok(Writer(self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?))
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        Ok(Writer { transaction, noting: None })
+    }
+
+    /// The same, for notes.
+    pub(crate) async fn begin_noting(&self) -> Result<Writer> {
+        let writer = self.begin_alone().await?;
+        // Nobody else can commit from here on.
+        Ok(Writer { noting: Noting::begin(&self.shared_memory), ..writer })
     }
 
     /// The same: SQLite has one writer.
@@ -97,12 +112,12 @@ impl Deref for Writer {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.0
+        &self.transaction
     }
 }
 
 impl DerefMut for Writer {
     fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.0
+        &mut self.transaction
     }
 }

@@ -64,7 +64,7 @@ async fn pack() -> (FaultyStorage<MemoryStorage>, Vec<ChunkLocation>, Bytes) {
 }
 
 async fn streamed(storage: Arc<dyn Storage>, chunks: &[ChunkLocation]) -> (Vec<u8>, Option<FetchError>) {
-    let mut frames = Box::pin(Frames::new(storage).stream(chunks));
+    let mut frames = Box::pin(Frames::new(storage).stream::<Bytes>(chunks));
     let mut body = Vec::new();
     loop {
         match frames.try_next().await {

@@ -2,23 +2,55 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{File, Metadata},
     io,
+    os::unix::fs::MetadataExt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::whole::Whole;
 use crate::Key;
 
 /// How many files are kept open.
-const CAPACITY: usize = 128;
+const CAPACITY: usize = 512;
 
 /// An open object.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     /// When it was opened; objects do not change in place.
     pub(super) length: u64,
+    /// What of it was found to be whole.
+    pub(super) whole: Whole,
+    state: FileState,
+}
+
+/// Changes with every write to a file, and when its name is taken away.
+#[derive(Debug, PartialEq, Eq)]
+struct FileState {
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    names: u64,
+}
+
+impl FileState {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            names: metadata.nlink(),
+        }
+    }
+}
+
+impl Open {
+    /// Whether nobody has written to the file since it was opened.
+    pub(super) fn is_as_opened(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| FileState::of(&metadata) == self.state)
+    }
 }
 
 /// Open files by key; the least recently used go first.
@@ -61,7 +93,12 @@ impl Handles {
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let open = Arc::new(Open { file, length: metadata.len() });
+        let open = Arc::new(Open {
+            file: Arc::new(file),
+            length: metadata.len(),
+            whole: Whole::default(),
+            state: FileState::of(&metadata),
+        });
         let mut state = self.lock();
         if state.changes == changes {
             if state.open.len() >= CAPACITY {

@@ -1,0 +1,28 @@
+//! What a request for a file says beside the file's name.
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, Method, Version},
+};
+
+use super::{linger::Peer, outbox::Outbox};
+
+/// How a file is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'r> {
+    /// `GET` or `HEAD`.
+    pub(super) method: &'r Method,
+    pub(super) headers: &'r HeaderMap,
+    /// Where parts of files go that the system may send by itself.
+    pub(super) outbox: Option<&'r Outbox>,
+}
+
+impl<'r> Asked<'r> {
+    /// What this request says.
+    pub(super) fn of(request: &'r Request) -> Self {
+        let peer = request.extensions().get::<ConnectInfo<Peer>>();
+        // In HTTP/2 every body is cut into pieces, and many share a connection.
+        let outbox = peer.filter(|_| request.version() <= Version::HTTP_11).map(|ConnectInfo(peer)| peer.outbox());
+        Self { method: request.method(), headers: request.headers(), outbox }
+    }
+}
