@@ -146,6 +146,14 @@ impl Fetch {
         in_hand(pieces).await
     }
 
+    /// The bytes `range` of such a NAR, if they are few and to be had without waiting.
+    #[must_use]
+    pub fn now(&self, chunks: &[ChunkLocation], range: &Range<u64>) -> Option<Bytes> {
+        let (chunks, skip) = within(chunks, range);
+        let bytes = self.frames.now(&chunks)?;
+        Some(bytes.part(skip..skip + (range.end - range.start)))
+    }
+
     /// The uncompressed bytes of a manifest. The first chunk has been read and checked when this returns.
     ///
     /// # Errors

@@ -22,7 +22,9 @@ mod put;
 mod range;
 mod response;
 mod serve;
+mod service;
 mod stats;
+mod straight;
 mod substituter;
 mod target;
 mod tokens;
@@ -43,10 +45,11 @@ use linger::Peer;
 pub use nar::{Nars, kept as kept_nars};
 pub use narinfo::{NarInfos, kept as kept_narinfos};
 pub(crate) use serve::{Patience, serve};
+pub(crate) use service::Service;
 pub use view::{ViewNarInfos, Views, kept as kept_view_narinfos, kept_views};
 
-/// The whole server as a service.
-pub fn router(app: App) -> Router {
+/// The table of routes.
+fn router(app: App) -> Router {
     Router::new()
         // For people and probes.
         .route("/", get(ops::index))

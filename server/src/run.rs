@@ -229,7 +229,7 @@ impl Server {
         let usage = write_usage(app.clone(), soft.clone());
         let forgetting = chores::forget(app.clone(), keep, soft.clone());
         let promoting = tokio::spawn(promote::work::run(app.clone(), soft.clone()));
-        let serving = http::serve(listener, http::router(app.clone()), patience, soft);
+        let serving = http::serve(listener, http::Service::new(app.clone()), patience, soft);
         tokio::select! {
             () = serving => {}
             () = hard.cancelled() => tracing::warn!("requests in flight were cut off"),

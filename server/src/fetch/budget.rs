@@ -55,7 +55,7 @@ impl Budget {
     /// # Errors
     /// [`FetchError::Overloaded`], for a first one that had to wait for too long.
     pub(super) async fn take(&self, pack: PackName, bytes: u64, is_first: bool) -> Result<Share, FetchError> {
-        let wanted = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.part());
+        let wanted = self.units(bytes);
         let share = async {
             // In this order: who waits for a pack holds nothing of what others wait for. Neither is ever closed.
             let of_pack = self.of_pack(pack).acquire_many_owned(wanted).await.ok();
@@ -67,6 +67,19 @@ impl Budget {
         } else {
             Ok(share.await)
         }
+    }
+
+    /// A share, if nobody has to wait for one.
+    pub(super) fn take_now(&self, pack: PackName, bytes: u64) -> Option<Share> {
+        let wanted = self.units(bytes);
+        let of_pack = self.of_pack(pack).try_acquire_many_owned(wanted).ok()?;
+        let of_all = Arc::clone(&self.shares).try_acquire_many_owned(wanted).ok()?;
+        Some(Share { _of_pack: Some(of_pack), _of_all: Some(of_all) })
+    }
+
+    /// So many bytes as shares are counted.
+    fn units(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.part())
     }
 
     /// How much one pack has.

@@ -20,6 +20,9 @@ use crate::pack;
 /// How many extents are read at a time where all of them are wanted at once.
 const AT_ONCE: usize = 8;
 
+/// The most bytes that are read where somebody stands who must not wait: a few microseconds' worth.
+const MOST_NOW: u64 = 64 << 10;
+
 /// How often a frame is read again whose checksum is wrong.
 const REREADS: usize = 2;
 
@@ -62,6 +65,24 @@ impl Frames {
     #[must_use]
     pub fn with_cache(self, cache: Option<FrameCache>) -> Self {
         Self { cache, ..self }
+    }
+
+    /// The frames of `chunks`, if they are few bytes side by side that are to be had without waiting, and all of them whole.
+    pub(super) fn now(&self, chunks: &[ChunkLocation]) -> Option<Bytes> {
+        let mut extents = extents_of(chunks, MOST_NOW);
+        let extent = extents.next().filter(|_| extents.next().is_none())?;
+        let range = extent.range();
+        let length = range.end - range.start;
+        if length > MOST_NOW {
+            return None;
+        }
+        let share = match &self.budget {
+            Some(budget) => Some(budget.take_now(extent.pack, length)?),
+            None => None,
+        };
+        let bytes = self.storage.read_now(&pack::key(extent.pack), &range)?;
+        let is_whole = extent.frames(&bytes).all(|(_, frame)| frame.is_ok());
+        is_whole.then(|| share.map_or(bytes.clone(), |share| hold(bytes, share)))
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked, now or lately. The next ones are read ahead of

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{ConnectInfo, Request},
-    http::{HeaderMap, Method, Version},
+    http::{HeaderMap, Method, Version, request::Parts},
 };
 
 use super::{linger::Peer, outbox::Outbox};
@@ -21,8 +21,20 @@ impl<'r> Asked<'r> {
     /// What this request says.
     pub(super) fn of(request: &'r Request) -> Self {
         let peer = request.extensions().get::<ConnectInfo<Peer>>();
-        // In HTTP/2 every body is cut into pieces, and many share a connection.
-        let outbox = peer.filter(|_| request.version() <= Version::HTTP_11).map(|ConnectInfo(peer)| peer.outbox());
-        Self { method: request.method(), headers: request.headers(), outbox }
+        Self {
+            outbox: outbox(request.version(), peer.map(|ConnectInfo(peer)| peer)),
+            method: request.method(),
+            headers: request.headers(),
+        }
     }
+
+    /// What the head of a request of `peer` says.
+    pub(super) fn by(head: &'r Parts, peer: &'r Peer) -> Self {
+        Self { outbox: outbox(head.version, Some(peer)), method: &head.method, headers: &head.headers }
+    }
+}
+
+/// In HTTP/2 every body is cut into pieces, and many share a connection.
+fn outbox(version: Version, peer: Option<&Peer>) -> Option<&Outbox> {
+    peer.filter(|_| version <= Version::HTTP_11).map(Peer::outbox)
 }

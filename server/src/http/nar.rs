@@ -115,12 +115,13 @@ pub(super) async fn file(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        match outbox.cloned() {
-            Some(outbox) => {
+        match (app.fetch.now(chunks, &range), outbox.cloned()) {
+            (Some(bytes), _) => Body::from(bytes),
+            (None, Some(outbox)) => {
                 let pieces = app.fetch.located(nar, chunks, range.clone()).await?;
                 Body::from_stream(pieces.map_ok(move |piece| outbox.body(piece)))
             }
-            None => Body::from_stream(app.fetch.located::<Bytes>(nar, chunks, range.clone()).await?),
+            (None, None) => Body::from_stream(app.fetch.located::<Bytes>(nar, chunks, range.clone()).await?),
         }
     };
     let mut response = Response::new(body);

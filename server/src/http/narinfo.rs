@@ -1,5 +1,7 @@
 //! `<hash>.narinfo`: what Nix asks most.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, header},
@@ -7,7 +9,7 @@ use axum::{
 };
 use database::{Cache, CacheId, PathRow};
 use formats::{Compression, NarInfo, SecretKey, StorePathHash};
-use metrics::counter;
+use metrics::{Counter, counter};
 
 use super::{ApiError, response};
 use crate::{
@@ -41,6 +43,29 @@ pub fn kept(capacity: u64) -> NarInfos {
     Kept::new(capacity, EXPECTED_BYTES)
 }
 
+/// How often a cache had what was asked for, and how often not.
+#[derive(Clone)]
+struct Luck {
+    hits: Counter,
+    misses: Counter,
+}
+
+thread_local! {
+    /// To find a metric by its labels takes longer than to count.
+    static LUCK: RefCell<HashMap<CacheId, Luck>> = RefCell::default();
+}
+
+fn count(cache: &Cache, of: impl FnOnce(&Luck) -> &Counter) {
+    let find = || {
+        let name = cache.name.to_string();
+        Luck {
+            hits: counter!(names::CACHE_HITS, "cache" => name.clone()),
+            misses: counter!(names::CACHE_MISSES, "cache" => name),
+        }
+    };
+    LUCK.with_borrow_mut(|all| of(all.entry(cache.id).or_insert_with(find)).increment(1));
+}
+
 /// Answers one look-up.
 pub(super) async fn get(
     app: &App,
@@ -48,7 +73,10 @@ pub(super) async fn get(
     hash: StorePathHash,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = app.narinfos.get(&*app.database, (cache.id, hash), async |_| look_up(app, cache, &hash).await).await?;
+    let found = app
+        .narinfos
+        .get(&*app.database, (cache.id, hash), async |_| Box::pin(look_up(app, cache, &hash)).await)
+        .await?;
     answer(app, cache, hash, found, headers)
 }
 
@@ -61,11 +89,11 @@ pub(super) fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let Some(Rendered { body, etag }) = found else {
-        counter!(names::CACHE_MISSES, "cache" => cache.name.to_string()).increment(1);
+        count(cache, |luck| &luck.misses);
         app.usage.note_miss(cache.id);
         return Err(ApiError::no_such_object());
     };
-    counter!(names::CACHE_HITS, "cache" => cache.name.to_string()).increment(1);
+    count(cache, |luck| &luck.hits);
     app.usage.note(cache.id, hash);
     // Signatures may be added, so a narinfo is not for ever.
     let cache_control = response::cache_control(cache.is_public, "public, max-age=3600", "private, max-age=3600");

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::Method,
+    http::{Method, Uri},
     middleware::Next,
     response::Response,
 };
@@ -52,33 +52,52 @@ thread_local! {
 
 /// Observes one request.
 pub(super) async fn observe(State(_): State<App>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let uri = request.uri().clone();
+    let observed = Observed::begin(request.method(), request.uri());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
-
-    let elapsed = started.elapsed();
     let route = match (response.extensions().get::<Route>(), matched) {
         (Some(route), _) => Cow::Borrowed(route.0),
         (None, Some(matched)) => Cow::Owned(matched.as_str().to_owned()),
         (None, None) => Cow::Borrowed("other"),
     };
-    let cache = response.extensions_mut().remove::<CacheLabel>().filter(|_| response.status().is_success());
-    let status = response.status().as_u16();
-    let labels = Labels { method: method_label(&method), route, status, cache: cache.map(|label| label.0) };
-    let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(target: "http", method = %method, path = uri.path(), status, duration_ms, "request");
-    if elapsed > names::SLOW {
-        counter!(names::SLOW_REQUESTS, "path" => labels.route.to_string()).increment(1);
-        tracing::warn!(method = %method, path = uri.path(), status, duration_ms, "a slow request");
-    }
-    HANDLES.with_borrow_mut(|handles| {
-        let (requests, durations) = handles.entry(labels).or_insert_with_key(Labels::handles);
-        requests.increment(1);
-        durations.record(elapsed.as_secs_f64());
-    });
+    let cache = response.extensions_mut().remove::<CacheLabel>();
+    observed.end(&response, route, cache);
     response
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Observed {
+    started: Instant,
+    method: Method,
+    uri: Uri,
+}
+
+impl Observed {
+    /// From now on.
+    pub(super) fn begin(method: &Method, uri: &Uri) -> Self {
+        Self { started: Instant::now(), method: method.clone(), uri: uri.clone() }
+    }
+
+    /// Writes the line, and counts.
+    pub(super) fn end(self, response: &Response, route: Cow<'static, str>, cache: Option<CacheLabel>) {
+        let elapsed = self.started.elapsed();
+        let cache = cache.filter(|_| response.status().is_success());
+        let status = response.status().as_u16();
+        let labels = Labels { method: method_label(&self.method), route, status, cache: cache.map(|label| label.0) };
+        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let (method, path) = (&self.method, self.uri.path());
+        tracing::info!(target: "http", method = %method, path, status, duration_ms, "request");
+        if elapsed > names::SLOW {
+            counter!(names::SLOW_REQUESTS, "path" => labels.route.to_string()).increment(1);
+            tracing::warn!(method = %method, path, status, duration_ms, "a slow request");
+        }
+        HANDLES.with_borrow_mut(|handles| {
+            let (requests, durations) = handles.entry(labels).or_insert_with_key(Labels::handles);
+            requests.increment(1);
+            durations.record(elapsed.as_secs_f64());
+        });
+    }
 }
 
 /// A method as a label. A client may make one up, and every label costs memory for ever.

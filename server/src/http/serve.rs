@@ -13,10 +13,7 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Request},
-    response::Response,
     serve::Listener,
 };
 use http_body::{Frame, SizeHint};
@@ -30,9 +27,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
 
-use super::linger::{Lingering, LingeringListener, Peer};
+use super::{
+    Service,
+    linger::{Lingering, LingeringListener, Peer},
+};
 
 /// How long a connection that is told to close may take to say so to the other end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -49,7 +48,7 @@ pub(crate) struct Patience {
 }
 
 /// Serves until `soft` is cancelled, and then what is in flight.
-pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Patience, soft: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, service: Service, patience: Patience, soft: CancellationToken) {
     let mut listener = LingeringListener(listener);
     let connections = TaskTracker::new();
     loop {
@@ -57,7 +56,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Patie
             accepted = listener.accept() => accepted,
             () = soft.cancelled() => break,
         };
-        connections.spawn(connection(stream, address, router.clone(), patience, soft.clone()));
+        connections.spawn(connection(stream, address, service.clone(), patience, soft.clone()));
     }
     drop(listener);
     connections.close();
@@ -67,7 +66,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Patie
 async fn connection(
     stream: Lingering,
     address: SocketAddr,
-    router: Router,
+    service: Service,
     patience: Patience,
     soft: CancellationToken,
 ) {
@@ -76,12 +75,10 @@ async fn connection(
     let begun = Arc::clone(&activity);
     let answer = move |request: hyper::Request<Incoming>| {
         let busy = begun.begin();
-        let mut request: Request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer.clone()));
-        let mut router = router.clone();
+        let (service, peer) = (service.clone(), peer.clone());
         async move {
-            let response: Response = router.call(request).await?;
-            Ok::<_, Infallible>(response.map(|inner| Body::new(Answered { inner, _busy: busy })))
+            let response = service.answer(request, &peer).await;
+            Ok::<_, Infallible>(response.map(|inner| Answered { inner, _busy: busy }))
         }
     };
     let builder = Builder::new(TokioExecutor::new());

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use database::{Cache, DEFAULT_PRIORITY, DocumentKind};
+use database::{DEFAULT_PRIORITY, DocumentKind};
 use formats::{CacheInfo, StoreDir};
 use protocol::{CacheName, ErrorCode, Permission, attic::CACHE_VISIBILITY_HEADER};
 
@@ -21,66 +21,99 @@ use super::{
 };
 use crate::app::App;
 
+/// An answer, and what it is counted by.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) route: Route,
+    /// The cache that was named, if it may become a label.
+    pub(super) cache: Option<CacheLabel>,
+}
+
 /// Serves everything under `/{cache}/`, and the default cache at the root.
 pub(super) async fn serve(State(app): State<App>, request: Request) -> Response {
     let Some(address) = Address::parse(request.uri().path(), request.uri().query()) else {
         return ApiError::new(ErrorCode::NotFound, "There is nothing at this address.").into_response();
     };
-    let route = Route(address.target.route());
-    let at_root = address.cache.is_none();
-    let Some(name) = address.cache.or_else(|| app.settings.default_cache.clone()) else {
-        return ApiError::new(ErrorCode::NotFound, "This server has no default cache.").into_response();
-    };
-    let label = CacheLabel(name.clone());
-    let answered = match address.tag {
-        Some(tag) => view::answer(&app, &name, &tag, address.target, Asked::of(&request)).await,
-        None => answer(&app, name, at_root, address.target, request).await,
-    };
-    let mut response = match answered {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    };
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let Answer { mut response, route, cache } =
+        if reads { read(&app, address, Asked::of(&request)).await } else { write(&app, address, request).await };
     response.extensions_mut().insert(route);
-    response.extensions_mut().insert(label);
+    if let Some(cache) = cache {
+        response.extensions_mut().insert(cache);
+    }
     response
 }
 
-async fn answer(
+/// Answers a question for a file.
+pub(super) async fn read(app: &App, address: Address, asked: Asked<'_>) -> Answer {
+    let route = Route(address.target.route());
+    let at_root = address.cache.is_none();
+    let (name, response) = match named(app, address.cache) {
+        Err(error) => (None, Err(error)),
+        Ok(name) => {
+            let answered = match address.tag {
+                Some(tag) => view::answer(app, &name, &tag, address.target, asked).await,
+                None => plain(app, &name, at_root, address.target, asked).await,
+            };
+            (Some(CacheLabel(name)), answered)
+        }
+    };
+    Answer { response: response.unwrap_or_else(ApiError::into_response), route, cache: name }
+}
+
+/// Takes a file, if the method is the right one.
+async fn write(app: &App, address: Address, request: Request) -> Answer {
+    let route = Route(address.target.route());
+    let is_view = address.tag.is_some();
+    let (name, response) = match named(app, address.cache) {
+        Err(error) => (None, Err(error)),
+        Ok(name) if is_view => (Some(name), Ok(allowed("GET, HEAD"))),
+        Ok(name) if request.method() != Method::PUT => (Some(name), Ok(allowed("GET, HEAD, PUT"))),
+        Ok(name) => {
+            let taken = take(app, &name, address.target, request).await;
+            (Some(name), taken)
+        }
+    };
+    Answer { response: response.unwrap_or_else(ApiError::into_response), route, cache: name.map(CacheLabel) }
+}
+
+/// The cache that is meant.
+fn named(app: &App, name: Option<CacheName>) -> Result<CacheName, ApiError> {
+    let name = name.or_else(|| app.settings.default_cache.clone());
+    name.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "This server has no default cache."))
+}
+
+async fn take(app: &App, name: &CacheName, target: Target, request: Request) -> Result<Response, ApiError> {
+    let (cache, caller) = access::cache(app, request.headers(), name, Permission::Push).await?;
+    access::takes_pushes(app, &cache).await?;
+    put::put(app, &cache, &caller, target, request).await
+}
+
+/// Answers a question for a file of a cache that is seen through no tag.
+async fn plain(
     app: &App,
-    name: CacheName,
+    name: &CacheName,
     at_root: bool,
     target: Target,
-    request: Request,
+    asked: Asked<'_>,
 ) -> Result<Response, ApiError> {
-    if request.method() == Method::PUT {
-        let (cache, caller) = access::cache(app, request.headers(), &name, Permission::Push).await?;
-        access::takes_pushes(app, &cache).await?;
-        return put::put(app, &cache, &caller, target, request).await;
-    }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Ok(allowed("GET, HEAD, PUT"));
-    }
     if at_root && target == Target::CacheInfo {
         // Probed by scripts before any cache exists.
         return Ok(cache_info(&StoreDir::default(), DEFAULT_PRIORITY));
     }
-    let (cache, _) = access::cache(app, request.headers(), &name, Permission::Pull).await?;
-    let mut response = read(app, &cache, target, Asked::of(&request)).await?;
+    let (cache, _) = access::cache(app, asked.headers, name, Permission::Pull).await?;
+    let mut response = match target {
+        Target::CacheInfo => cache_info(&cache.store_dir, cache.priority),
+        Target::AtticCacheInfo => attic::cache_config(app, &cache, asked.headers)?,
+        Target::NarInfo(hash) => narinfo::get(app, &cache, hash, asked.headers).await?,
+        Target::Nar(name) => nar::get(app, &cache, &name, asked).await?,
+        Target::Listing(hash) => document::listing(app, &cache, hash).await?,
+        Target::Document(kind, name) => document::get(app, &cache, kind, &name).await?,
+    };
     if cache.is_public {
         response.headers_mut().insert(CACHE_VISIBILITY_HEADER, HeaderValue::from_static("public"));
     }
     Ok(response)
-}
-
-async fn read(app: &App, cache: &Cache, target: Target, asked: Asked<'_>) -> Result<Response, ApiError> {
-    match target {
-        Target::CacheInfo => Ok(cache_info(&cache.store_dir, cache.priority)),
-        Target::AtticCacheInfo => attic::cache_config(app, cache, asked.headers),
-        Target::NarInfo(hash) => narinfo::get(app, cache, hash, asked.headers).await,
-        Target::Nar(name) => nar::get(app, cache, &name, asked).await,
-        Target::Listing(hash) => document::listing(app, cache, hash).await,
-        Target::Document(kind, name) => document::get(app, cache, kind, &name).await,
-    }
 }
 
 pub(super) fn cache_info(store_dir: &StoreDir, priority: i32) -> Response {

@@ -1,5 +1,7 @@
 //! What a URL of the substituter names.
 
+use std::borrow::Cow;
+
 use database::DocumentKind;
 use formats::{Compression, FileHash, StorePath, StorePathHash};
 use percent_encoding::percent_decode_str;
@@ -52,9 +54,9 @@ pub(super) struct Address {
 impl Address {
     /// Reads the path of a URL. `None` if it can name nothing.
     pub(super) fn parse(path: &str, query: Option<&str>) -> Option<Self> {
-        let segments: Option<Vec<String>> = path.strip_prefix('/')?.split('/').map(decode).collect();
+        let segments: Option<Vec<Cow<'_, str>>> = path.strip_prefix('/')?.split('/').map(decode).collect();
         let segments = segments?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
         if let [first, rest @ ..] = &segments[..]
             && !rest.is_empty()
             && let Some((cache, tag)) = cache_and_tag(first)
@@ -156,13 +158,13 @@ fn is_output_name(name: &str) -> bool {
 }
 
 /// Undoes percent encoding, once; what is no text, or hides a separator, names nothing.
-fn decode(segment: &str) -> Option<String> {
+fn decode(segment: &str) -> Option<Cow<'_, str>> {
     let malformed = segment
         .split('%')
         .skip(1)
         .any(|rest| !rest.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())));
     let text = percent_decode_str(segment).decode_utf8().ok()?;
-    (!malformed && !text.contains(['/', '\0'])).then(|| text.into_owned())
+    (!malformed && !text.contains(['/', '\0'])).then_some(text)
 }
 
 #[cfg(test)]

@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    http::{HeaderValue, Method},
-    response::Response,
-};
+use axum::{http::HeaderValue, response::Response};
 use database::{Cache, RevisionId, View};
 use formats::{Compression, StorePathHash};
 use protocol::{
@@ -22,7 +19,7 @@ use super::{
     asked::Asked,
     document, nar,
     narinfo::{self, Rendered},
-    substituter::{allowed, cache_info},
+    substituter::cache_info,
     target::{NarName, Target},
 };
 use crate::{
@@ -67,9 +64,6 @@ pub(super) async fn answer(
     target: Target,
     asked: Asked<'_>,
 ) -> Result<Response, ApiError> {
-    if asked.method != Method::GET && asked.method != Method::HEAD {
-        return Ok(allowed("GET, HEAD"));
-    }
     let key = (name.clone(), tag.clone());
     let find = async |_: &_| app.database.find_view(name, tag).await.map(|view| view.map(Arc::new));
     let view = app.views.get(&*app.database, key, find).await?;

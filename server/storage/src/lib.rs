@@ -54,6 +54,11 @@ pub trait Storage: Send + Sync + Debug {
         Ok(stream::once(async { Ok(bytes) }).boxed())
     }
 
+    /// The bytes of `range`, if they are to be had without waiting.
+    fn read_now(&self, _key: &Key, _range: &Range<u64>) -> Option<Bytes> {
+        None
+    }
+
     /// The bytes of `range` where they are, if that is a file of this machine from which they can be sent at once without a look at
     /// them: the system has them in its memory, and they were noted as whole since the file was last written to.
     fn in_file(&self, _key: &Key, _range: &Range<u64>) -> Option<FilePart> {
@@ -115,6 +120,10 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 
     async fn stream(&self, key: &Key, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
         (**self).stream(key, range).await
+    }
+
+    fn read_now(&self, key: &Key, range: &Range<u64>) -> Option<Bytes> {
+        (**self).read_now(key, range)
     }
 
     fn in_file(&self, key: &Key, range: &Range<u64>) -> Option<FilePart> {

@@ -320,7 +320,7 @@ impl Storage for LocalStorage {
     }
 
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
-        if let Some(bytes) = self.0.read_cached(key, &range) {
+        if let Some(bytes) = self.read_now(key, &range) {
             return Ok(bytes);
         }
         let turn = self.0.turns.take(key).await;
@@ -331,6 +331,10 @@ impl Storage for LocalStorage {
             inner.read(&key, &range)
         })
         .await
+    }
+
+    fn read_now(&self, key: &Key, range: &Range<u64>) -> Option<Bytes> {
+        self.0.read_cached(key, range)
     }
 
     fn in_file(&self, key: &Key, range: &Range<u64>) -> Option<FilePart> {
