@@ -35,8 +35,8 @@ mod patience;
 mod read_cache;
 
 pub use crate::index::open_database;
-pub(crate) use bucket::ROOTS;
 pub use bucket::{Expires, check_storage};
+pub(crate) use bucket::{ROOTS, options as bucket_options};
 
 /// How often the use of paths is written down.
 const USAGE_INTERVAL: Duration = Duration::from_secs(30);

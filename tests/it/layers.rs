@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("protocol", &["formats"]),
     ("storage", &["memory"]),
     ("s3", &["storage"]),
-    ("source", &["formats"]),
+    ("source", &["formats", "storage", "s3"]),
     ("database", &["formats", "protocol"]),
     ("sqlite", &["formats", "protocol", "database"]),
     ("postgres", &["formats", "protocol", "database"]),

@@ -62,6 +62,15 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A bucket that Attic's chunks are in cannot be read.
+    #[error("the bucket {bucket} cannot be read")]
+    Bucket {
+        /// Which.
+        bucket: String,
+        /// Why not.
+        #[source]
+        source: storage::Error,
+    },
     /// A file of Attic lies in another kind of storage than the one that is read.
     #[error("a chunk lies in {0}, which is not the storage that is read")]
     Elsewhere(String),
@@ -74,6 +83,7 @@ impl Error {
         match self {
             Self::Http { .. } => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
+            Self::Bucket { source, .. } => matches!(source, storage::Error::Unavailable(_)),
             Self::Database(error) => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut),
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! `import`: paths of another binary cache.
 
 use std::{
+    error::Error,
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
@@ -170,13 +171,29 @@ fn root(text: &str) -> Result<StorePathHash, Failure> {
     hash.parse().map_err(|error| Failure::usage(format!("{text:?} is no store path: {error}")))
 }
 
+/// What to try if it is a bucket that cannot be read.
+fn bucket_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(s3) = error.downcast_ref::<s3::S3Error>() {
+            return Some(s3.hint());
+        }
+        next = error.source();
+    }
+    None
+}
+
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         let failure = Self::of(&error);
         match error {
             ImportError::NoListing => failure.hint("name the paths to import; only folders can be listed"),
             ImportError::StoreDir { .. } => failure.hint("`cache create --store-dir` makes a cache for that store"),
-            ImportError::Source(_) | ImportError::Database(_) | ImportError::Journal(_) => failure,
+            ImportError::Source(error) => match bucket_hint(&error) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
+            ImportError::Database(_) | ImportError::Journal(_) => failure,
         }
     }
 }

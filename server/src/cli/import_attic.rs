@@ -1,22 +1,21 @@
 //! `import-attic`: caches of a deployment of Attic.
 
+mod places;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use protocol::{CacheName, SystemClock};
-use source::attic::{AtticDatabase, AtticFiles};
 
+use self::places::{Places, StoragePlace};
 use super::{
     Context, Failure, Output,
     import::{Common, Inside, block_on_all, print},
     progress::Ticker,
 };
 use crate::{
-    config::{self, Config, DatabaseUrl, Environment, Sources},
-    import::{
-        ImportError,
-        attic::{Attic, Target, import_attic},
-    },
+    config::DatabaseUrl,
+    import::attic::{Target, import_attic},
 };
 
 #[derive(Debug, Args)]
@@ -27,9 +26,15 @@ pub(super) struct ImportAtticArgs {
     /// Attic's database, if not the one in its server.toml: sqlite:///path or postgresql://…
     #[arg(long, value_name = "URL")]
     database: Option<DatabaseUrl>,
-    /// The folder of Attic's storage, if not the one in its server.toml
-    #[arg(long, value_name = "DIR")]
-    storage: Option<PathBuf>,
+    /// Attic's storage, if not the one in its server.toml: a folder, or s3://bucket?region=…&endpoint=…&path-style=…
+    #[arg(long, value_name = "DIR|URL")]
+    storage: Option<StoragePlace>,
+    /// A file with the id of the key for Attic's bucket, if it is not in its server.toml or in the environment …
+    #[arg(long, value_name = "FILE", requires = "secret_access_key_file")]
+    access_key_id_file: Option<PathBuf>,
+    /// … and one with its secret
+    #[arg(long, value_name = "FILE", requires = "access_key_id_file")]
+    secret_access_key_file: Option<PathBuf>,
     /// Import only this cache; may be given more than once
     #[arg(long = "cache", value_name = "NAME")]
     caches: Vec<CacheName>,
@@ -40,10 +45,10 @@ pub(super) struct ImportAtticArgs {
 pub(super) fn run(args: &ImportAtticArgs, context: &Context<'_>, output: &mut Output<'_>) -> Result<(), Failure> {
     let config = context.config(output)?;
     config.validate()?;
-    let (database, storage) = places(args)?;
+    let places = Places::of(args)?;
     let mut ticker = Ticker::new(&mut *output.notes);
     let reports = block_on_all(async {
-        let attic = open(&database, &storage).await.map_err(ImportError::from)?;
+        let attic = places.open().await?;
         let inside = Inside::open(&config).await?;
         let target = Target {
             ingest: &inside.ingest,
@@ -75,44 +80,4 @@ pub(super) fn run(args: &ImportAtticArgs, context: &Context<'_>, output: &mut Ou
     }
     Err(Failure::failed(format!("{failed} paths and {refused} caches could not be imported"))
         .hint("the same command again takes only what is missing"))
-}
-
-/// Where Attic keeps its rows and its files.
-fn places(args: &ImportAtticArgs) -> Result<(DatabaseUrl, PathBuf), Failure> {
-    let theirs = match &args.from {
-        Some(file) => Some(read(file.clone())?),
-        None => None,
-    };
-    let database = match (&args.database, &theirs) {
-        (Some(url), _) => url.clone(),
-        (None, Some(config)) => config.database.url.clone(),
-        (None, None) => return Err(Failure::usage("say --database, or name Attic's server.toml")),
-    };
-    let storage = match (&args.storage, theirs.map(|config| config.storage)) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(config::Storage::Local { path })) => path,
-        (None, Some(config::Storage::S3(s3))) => {
-            let message = format!("Attic's storage is the bucket {}, and this build reads folders only", s3.bucket);
-            return Err(Failure::failed(message).hint("copy the bucket into a folder, and say --storage DIR"));
-        }
-        (None, None) => return Err(Failure::usage("say --storage, or name Attic's server.toml")),
-    };
-    Ok((database, storage))
-}
-
-/// Attic's configuration. Our own environment says nothing about it.
-fn read(file: PathBuf) -> Result<Config, Failure> {
-    // What it leaves out would be made up; nothing is read or written there.
-    let data_dir = file.parent().map(PathBuf::from);
-    let sources =
-        Sources { file: Some(file), data_dir, listen: None, log_format: None, environment: Environment::default() };
-    Ok(Config::load(&sources)?.config)
-}
-
-async fn open(database: &DatabaseUrl, storage: &std::path::Path) -> source::Result<Attic> {
-    let database = match database {
-        DatabaseUrl::Sqlite(file) => AtticDatabase::open_sqlite(file).await?,
-        DatabaseUrl::Postgres(url) => AtticDatabase::open_postgres(url.expose()).await?,
-    };
-    Ok(Attic { database, files: AtticFiles::open(storage)? })
 }

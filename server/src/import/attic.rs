@@ -20,6 +20,9 @@ use crate::{
     journal::Journal,
 };
 
+/// How many chunks of a NAR are asked for before they are needed: in a bucket each takes a round trip.
+const ASKED_AHEAD: usize = 8;
+
 /// Attic's database and files.
 #[derive(Debug)]
 pub struct Attic {
@@ -230,7 +233,7 @@ async fn take(
         }
         let chunks = attic.database.chunks(object.nar_id, object.num_chunks).await?;
         let files = attic.files.clone();
-        let plain = stream::iter(chunks).then(move |chunk| {
+        let plain = stream::iter(chunks).map(move |chunk| {
             let files = files.clone();
             async move {
                 let invalid = |error: String| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -240,7 +243,7 @@ async fn take(
                 Ok::<_, std::io::Error>(decoded(compression, body))
             }
         });
-        let body = plain.map(|opened| match opened {
+        let body = plain.buffered(ASKED_AHEAD).map(|opened| match opened {
             Ok(body) => body.boxed(),
             Err(error) => stream::once(async move { Err(error) }).boxed(),
         });

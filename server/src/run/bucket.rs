@@ -116,7 +116,8 @@ async fn refuse_expiry(bucket: &S3Storage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(bucket: &config::S3, tuning: &S3Tuning) -> Options {
+/// How the bucket of a configuration is spoken to.
+pub(crate) fn options(bucket: &config::S3, tuning: &S3Tuning) -> Options {
     let login = match (&bucket.credentials, &tuning.access_key_id_file, &tuning.secret_access_key_file) {
         (Some(keys), _, _) => {
             Login::Keys { id: keys.access_key_id.clone(), secret: keys.secret_access_key.expose().to_owned() }

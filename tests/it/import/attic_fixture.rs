@@ -1,16 +1,21 @@
-//! A deployment of Attic as its own migrations and its own writer leave it: the schema of June 2026 in SQLite, and chunks in a folder.
+//! A deployment of Attic as its own migrations and its own writer leave it: the schema of June 2026 in SQLite or PostgreSQL, and chunks in
+//! a folder or in a bucket.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use bucket::{ACCESS_KEY_ID, BUCKET, REGION, SECRET_ACCESS_KEY};
 use formats::{Compression, NarHash, SecretKey};
+use futures::TryStreamExt;
+use s3::{Login, Options, S3Storage};
 use sha2::{Digest, Sha256};
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
+use storage::Storage;
 
 use crate::harness::compress;
 
@@ -86,12 +91,151 @@ CREATE INDEX "idx-chunk-chunk-id" ON "chunkref" ("chunk_id");
 CREATE TABLE "seaql_migrations" ("version" varchar NOT NULL PRIMARY KEY, "applied_at" bigint NOT NULL);
 "#;
 
+/// Types that have other names on PostgreSQL.
+const POSTGRES: [(&str, &str); 2] = [
+    ("integer NOT NULL PRIMARY KEY AUTOINCREMENT", "bigserial NOT NULL PRIMARY KEY"),
+    ("timestamp_with_timezone_text", "timestamp with time zone"),
+];
+/// Tables in an order in which rows can be copied, with their columns.
+const TABLES: [(&str, &[&str]); 5] = [
+    (
+        "cache",
+        &[
+            "id",
+            "name",
+            "keypair",
+            "CASE WHEN is_public THEN 'true' ELSE 'false' END",
+            "store_dir",
+            "priority",
+            "upstream_cache_key_names",
+            "created_at",
+            "deleted_at",
+            "retention_period",
+        ],
+    ),
+    ("nar", &["id", "state", "nar_hash", "nar_size", "compression", "num_chunks", "holders_count", "created_at"]),
+    (
+        "object",
+        &[
+            "id",
+            "cache_id",
+            "nar_id",
+            "store_path_hash",
+            "store_path",
+            "\"references\"",
+            "system",
+            "deriver",
+            "sigs",
+            "ca",
+            "created_at",
+            "last_accessed_at",
+            "created_by",
+        ],
+    ),
+    (
+        "chunk",
+        &[
+            "id",
+            "state",
+            "chunk_hash",
+            "chunk_size",
+            "file_hash",
+            "file_size",
+            "compression",
+            "remote_file",
+            "remote_file_id",
+            "holders_count",
+            "created_at",
+        ],
+    ),
+    ("chunkref", &["id", "nar_id", "seq", "chunk_id"]),
+];
+
 /// As sea-orm writes a time on SQLite.
 const NOW: &str = "2026-06-30 12:34:56.123456 +00:00";
 
 pub(super) struct AtticFixture {
     folder: PathBuf,
     database: SqliteConnection,
+    chunks: Chunks,
+}
+
+/// Where the chunks are.
+pub(super) enum Chunks {
+    /// In a folder.
+    Folder(PathBuf),
+    /// At a service, in the bucket that every one for tests has.
+    Bucket(S3Storage),
+}
+
+impl Chunks {
+    pub(super) async fn bucket(endpoint: String) -> Self {
+        let login = Login::Keys { id: ACCESS_KEY_ID.to_owned(), secret: SECRET_ACCESS_KEY.to_owned() };
+        Self::Bucket(S3Storage::new(Options { login, ..Options::new(BUCKET, REGION, Some(endpoint)) }).await)
+    }
+
+    /// Attic's two columns that name a file.
+    fn columns(&self, name: &str) -> (String, String) {
+        match self {
+            Self::Folder(_) => (format!(r#"{{"Local":{{"name":"{name}"}}}}"#), format!("local:{name}")),
+            Self::Bucket(_) => (
+                format!(r#"{{"S3":{{"region":"{REGION}","bucket":"{BUCKET}","key":"{name}"}}}}"#),
+                format!("s3:{REGION}/{BUCKET}/{name}"),
+            ),
+        }
+    }
+
+    /// Attic's `[storage]`.
+    fn config(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("type = \"local\"\npath = {folder:?}\n"),
+            Self::Bucket(storage) => format!(
+                "type = \"s3\"\nregion = \"{REGION}\"\nbucket = \"{BUCKET}\"\nendpoint = \"{}\"\n[storage.credentials]\n\
+                 access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n",
+                storage.options().endpoint.as_deref().unwrap()
+            ),
+        }
+    }
+
+    fn file(folder: &Path, name: &str) -> PathBuf {
+        folder.join(&name[..1]).join(&name[..2]).join(name)
+    }
+
+    pub(super) async fn write(&self, name: &str, bytes: Vec<u8>) {
+        match self {
+            Self::Folder(folder) => {
+                let file = Self::file(folder, name);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, bytes).unwrap();
+            }
+            Self::Bucket(storage) => storage.put(&name.parse().unwrap(), bytes.into()).await.unwrap(),
+        }
+    }
+
+    pub(super) async fn read(&self, name: &str) -> Vec<u8> {
+        match self {
+            Self::Folder(folder) => fs::read(Self::file(folder, name)).unwrap(),
+            Self::Bucket(storage) => {
+                let pieces = storage.stream_object(&name.parse().unwrap()).await.unwrap();
+                pieces.try_collect::<Vec<_>>().await.unwrap().concat()
+            }
+        }
+    }
+
+    pub(super) async fn remove(&self, name: &str) {
+        match self {
+            Self::Folder(folder) => fs::remove_file(Self::file(folder, name)).unwrap(),
+            Self::Bucket(storage) => storage.delete(&name.parse().unwrap()).await.unwrap(),
+        }
+    }
+
+    /// Every object of the bucket.
+    async fn objects(&self) -> Vec<String> {
+        match self {
+            Self::Folder(_) => Vec::new(),
+            Self::Bucket(storage) => storage.list("").map_ok(|(key, _)| key.to_string()).try_collect().await.unwrap(),
+        }
+    }
 }
 
 /// A path as its row has it.
@@ -102,26 +246,52 @@ pub(super) struct Object<'a> {
 }
 
 impl AtticFixture {
+    /// A deployment with its chunks in its folder.
     pub(super) async fn new(folder: &Path) -> Self {
         fs::create_dir_all(folder.join("storage")).unwrap();
         fs::write(folder.join("storage/VERSION"), "1").unwrap();
+        Self::with(folder, Chunks::Folder(folder.join("storage"))).await
+    }
+
+    pub(super) async fn with(folder: &Path, chunks: Chunks) -> Self {
+        fs::create_dir_all(folder).unwrap();
         let options = SqliteConnectOptions::new().filename(folder.join("server.db")).create_if_missing(true);
         let mut database = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
         sqlx::raw_sql(SCHEMA).execute(&mut database).await.unwrap();
-        let fixture = Self { folder: folder.to_owned(), database };
+        let fixture = Self { folder: folder.to_owned(), database, chunks };
+        fixture.write_config(&format!("sqlite://{}?mode=rwc", folder.join("server.db").display()));
+        fixture
+    }
+
+    fn write_config(&self, database: &str) {
         fs::write(
-            folder.join("server.toml"),
+            self.folder.join("server.toml"),
             format!(
-                "listen = \"[::]:8080\"\n[database]\nurl = \"sqlite://{}?mode=rwc\"\n[storage]\ntype = \"local\"\npath = {:?}\n\
+                "listen = \"[::]:8080\"\n[database]\nurl = \"{database}\"\n[storage]\n{}\
                  [chunking]\nnar-size-threshold = 65536\nmin-size = 16384\navg-size = 65536\nmax-size = 262144\n\
                  [compression]\ntype = \"zstd\"\n[garbage-collection]\ninterval = \"12 hours\"\n\
                  [jwt.signing]\ntoken-hs256-secret-base64 = \"c2VjcmV0\"\n",
-                folder.join("server.db").display(),
-                folder.join("storage"),
+                self.chunks.config()
             ),
         )
         .unwrap();
-        fixture
+    }
+
+    /// Moves the rows to PostgreSQL.
+    pub(super) async fn move_to(&mut self, database: &scratch::Database) {
+        let schema = POSTGRES.iter().fold(SCHEMA.to_owned(), |schema, (here, there)| schema.replace(here, there));
+        database.ask(&schema);
+        for (table, columns) in TABLES {
+            let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+            let statement = format!("SELECT {} FROM {table}", quoted.join(" || ',' || "));
+            let statement = sqlx::AssertSqlSafe(statement);
+            let rows: Vec<(String,)> = sqlx::query_as(statement).fetch_all(&mut self.database).await.unwrap();
+            for rows in rows.chunks(50) {
+                let rows: Vec<String> = rows.iter().map(|(row,)| format!("({row})")).collect();
+                database.ask(&format!("INSERT INTO {table} VALUES {}", rows.join(",")));
+            }
+        }
+        self.write_config(&database.url());
     }
 
     pub(super) fn config(&self) -> String {
@@ -165,19 +335,19 @@ impl AtticFixture {
             &random[15..18],
             &random[18..30]
         );
-        let folder = self.folder.join("storage").join(&name[..1]).join(&name[..2]);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(&name), &file).unwrap();
+        let (file_size, file_hash) = (i64::try_from(file.len()).unwrap(), sha256(&file));
+        let (remote_file, remote_file_id) = self.chunks.columns(&name);
+        self.chunks.write(&name, file).await;
         let statement = "INSERT INTO chunk (state, chunk_hash, chunk_size, file_hash, file_size, compression, remote_file, \
                          remote_file_id, created_at) VALUES ('V', $1, $2, $3, $4, $5, $6, $7, $8)";
         let done = sqlx::query(statement)
             .bind(format!("sha256:{}", sha256(piece)))
             .bind(i64::try_from(piece.len()).unwrap())
-            .bind(format!("sha256:{}", sha256(&file)))
-            .bind(i64::try_from(file.len()).unwrap())
+            .bind(format!("sha256:{file_hash}"))
+            .bind(file_size)
             .bind(compression.to_string())
-            .bind(format!(r#"{{"Local":{{"name":"{name}"}}}}"#))
-            .bind(format!("local:{name}"))
+            .bind(remote_file)
+            .bind(remote_file_id)
             .bind(NOW);
         done.execute(&mut self.database).await.unwrap().last_insert_rowid()
     }
@@ -196,21 +366,21 @@ impl AtticFixture {
         sqlx::query(statement).bind(nar).execute(&mut self.database).await.unwrap();
     }
 
-    /// The files of the chunks of a NAR.
-    pub(super) async fn files(&mut self, nar: i64) -> Vec<PathBuf> {
-        let statement = "SELECT chunk.remote_file_id FROM chunk JOIN chunkref ON chunkref.chunk_id = chunk.id WHERE nar_id = $1 ORDER BY seq";
-        let names: Vec<(String,)> = sqlx::query_as(statement).bind(nar).fetch_all(&mut self.database).await.unwrap();
-        let path = |id: &str| {
-            let name = id.strip_prefix("local:").unwrap();
-            self.folder.join("storage").join(&name[..1]).join(&name[..2]).join(name)
-        };
-        names.iter().map(|(id,)| path(id)).collect()
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.chunks
     }
 
-    /// Every file of the deployment with its hash, once nobody has it open.
+    /// The names of the chunks of a NAR.
+    pub(super) async fn names(&mut self, nar: i64) -> Vec<String> {
+        let statement = "SELECT chunk.remote_file_id FROM chunk JOIN chunkref ON chunkref.chunk_id = chunk.id WHERE nar_id = $1 ORDER BY seq";
+        let names: Vec<(String,)> = sqlx::query_as(statement).bind(nar).fetch_all(&mut self.database).await.unwrap();
+        names.iter().map(|(id,)| id.rsplit([':', '/']).next().unwrap().to_owned()).collect()
+    }
+
+    /// The deployment, once nobody has it open.
     pub(super) async fn close(self) -> Deployment {
         self.database.close().await.unwrap();
-        Deployment { folder: self.folder }
+        Deployment { folder: self.folder, chunks: self.chunks }
     }
 }
 
@@ -222,10 +392,12 @@ async fn id_bytes(database: &mut SqliteConnection) -> [u8; 8] {
 
 pub(super) struct Deployment {
     folder: PathBuf,
+    chunks: Chunks,
 }
 
 impl Deployment {
-    pub(super) fn contents(&self) -> Vec<(PathBuf, String)> {
+    /// Every file and object with its hash.
+    pub(super) async fn contents(&self) -> Vec<(PathBuf, String)> {
         fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -239,6 +411,10 @@ impl Deployment {
         }
         let mut found = Vec::new();
         walk(&self.folder, &mut found);
+        for name in self.chunks.objects().await {
+            let hash = blake3::hash(&self.chunks.read(&name).await).to_string();
+            found.push((name.into(), hash));
+        }
         found.sort_unstable();
         found
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::AtticBuckets;
 use crate::{Body, Error, Result, folder};
 
 /// Where Attic says that a chunk lies.
@@ -30,9 +31,14 @@ pub enum RemoteFile {
     },
 }
 
-/// The folder of a deployment whose storage is local.
+/// The storage of a deployment: a folder, or a bucket.
 #[derive(Debug, Clone)]
-pub struct AtticFiles(PathBuf);
+pub enum AtticFiles {
+    /// Files in a folder.
+    Folder(PathBuf),
+    /// Objects in buckets.
+    Buckets(AtticBuckets),
+}
 
 impl AtticFiles {
     /// The files in this folder.
@@ -41,31 +47,45 @@ impl AtticFiles {
     /// If there is no such folder.
     pub fn open(folder: &Path) -> Result<Self> {
         match std::fs::metadata(folder) {
-            Ok(about) if about.is_dir() => Ok(Self(folder.to_owned())),
+            Ok(about) if about.is_dir() => Ok(Self::Folder(folder.to_owned())),
             Ok(_) => Err(Error::Gone(folder.display().to_string())),
             Err(source) => Err(Error::File { path: folder.to_owned(), source }),
         }
     }
 
-    /// The bytes of a file: in folders by the first one and two characters of its name or, from before there were any, beside them.
+    /// The objects in the bucket that the options name, and in others of the same service if rows name them.
     ///
     /// # Errors
-    /// If it is not there, or not in a folder.
+    /// If the bucket is not there, or may not be read.
+    pub async fn open_bucket(options: s3::Options) -> Result<Self> {
+        Ok(Self::Buckets(AtticBuckets::open(options).await?))
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// If it is not there, or in another kind of storage.
     pub async fn read(&self, file: &RemoteFile) -> Result<Body> {
-        let name = match file {
-            RemoteFile::Local { name } => name,
-            RemoteFile::S3 { bucket, .. } => return Err(Error::Elsewhere(format!("the bucket {bucket}"))),
-            RemoteFile::Http { url } => return Err(Error::Elsewhere(url.clone())),
-        };
-        // The name is a row's word: it must not lead out of the folder.
-        let is_plain = name.len() > 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !is_plain || name.starts_with('.') {
-            return Err(Error::Row { table: "chunk", what: format!("{name:?} is no name of a file") });
+        match (self, file) {
+            (Self::Folder(folder), RemoteFile::Local { name }) => read(folder, name).await,
+            (Self::Buckets(buckets), RemoteFile::S3 { region, bucket, key }) => buckets.read(region, bucket, key).await,
+            (_, RemoteFile::Local { name }) => Err(Error::Elsewhere(format!("the file {name}"))),
+            (_, RemoteFile::S3 { bucket, .. }) => Err(Error::Elsewhere(format!("the bucket {bucket}"))),
+            (_, RemoteFile::Http { url }) => Err(Error::Elsewhere(url.clone())),
         }
-        match folder::read(&self.0.join(&name[..1]).join(&name[..2]).join(name)).await {
-            Err(Error::Gone(_)) => folder::read(&self.0.join(name)).await,
-            read => read,
-        }
+    }
+}
+
+/// The bytes of a file: in folders by the first one and two characters of its name or, from before there were any, beside them.
+async fn read(folder: &Path, name: &str) -> Result<Body> {
+    // The name is a row's word: it must not lead out of the folder.
+    let is_plain = name.len() > 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !is_plain || name.starts_with('.') {
+        return Err(Error::Row { table: "chunk", what: format!("{name:?} is no name of a file") });
+    }
+    match folder::read(&folder.join(&name[..1]).join(&name[..2]).join(name)).await {
+        Err(Error::Gone(_)) => folder::read(&folder.join(name)).await,
+        read => read,
     }
 }
 

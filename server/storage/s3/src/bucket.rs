@@ -114,6 +114,15 @@ impl S3Storage {
         answer.map_err(|_| S3Error::Timeout(PING_TIMEOUT))?.map(drop)
     }
 
+    /// The same, with as many attempts as any request has.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn check_access_patiently(&self) -> Result<(), S3Error> {
+        let ask = || self.client().head_bucket().bucket(&self.0.options.bucket).send();
+        self.request("HeadBucket", 0, ask).await.map(drop)
+    }
+
     /// The same, but an answer counts for a second, and whoever asks meanwhile shares it.
     pub(crate) async fn ping_bucket(&self) -> Result<(), S3Error> {
         let has_answered = || {

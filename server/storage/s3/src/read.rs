@@ -40,11 +40,30 @@ impl S3Storage {
         let mut reading =
             Reading { storage, key, at: range.start, begun_at: range.start, range, body: None, broken: 0 };
         reading.open().await?;
-        let pieces = stream::try_unfold(reading, |mut reading| async move {
-            let piece = reading.next().await?;
-            Ok(piece.map(|piece| (piece, reading)))
-        });
-        Ok(pieces.boxed())
+        Ok(reading.pieces())
+    }
+
+    /// The bytes of a whole object as they come, however many those are. The first answer has begun when this returns.
+    ///
+    /// Not more than what a connection holds is in memory, and an answer that breaks off is continued.
+    ///
+    /// # Errors
+    /// If there is no such object, or the service does not give it.
+    pub async fn stream_object(&self, key: &Key) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let (bucket, object) = (&self.options().bucket, self.object(key));
+        // As a range, since the answer to one says how long the object is, whatever becomes of its own length on the way.
+        let ask = || self.client().get_object().bucket(bucket).key(&object).range("bytes=0-").send();
+        let answer = self.request_until("GetObject", 0, ask, |answer| object_length(answer).is_some()).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(S3Error::NoSuchKey) => return Err(self.absent(key).await),
+            // Nothing has no range.
+            Err(S3Error::BadRange) if self.length(key).await? == Some(0) => return Ok(stream::empty().boxed()),
+            Err(error) => return Err(error.about(key)),
+        };
+        let range = 0..object_length(&answer).unwrap_or(0);
+        let (storage, key, body) = (self.clone(), key.clone(), Some(answer.body));
+        Ok(Reading { storage, key, range, at: 0, begun_at: 0, body, broken: 0 }.pieces())
     }
 
     /// The bytes of a range.
@@ -88,6 +107,14 @@ impl S3Storage {
     async fn is_there(&self) -> Result<()> {
         Ok(self.ping_bucket().await?)
     }
+
+    /// What is to be said of an object that is not known.
+    async fn absent(&self, key: &Key) -> Error {
+        match self.is_there().await {
+            Ok(()) => Error::NotFound { key: key.clone() },
+            Err(error) => error,
+        }
+    }
 }
 
 impl Reading {
@@ -99,10 +126,7 @@ impl Reading {
         let ask = || storage.client().get_object().bucket(bucket).key(&object).range(&header).send();
         let answer = match storage.request("GetObject", 0, ask).await {
             Ok(answer) => answer,
-            Err(S3Error::NoSuchKey) => {
-                storage.is_there().await?;
-                return Err(Error::NotFound { key: self.key.clone() });
-            }
+            Err(S3Error::NoSuchKey) => return Err(storage.absent(&self.key).await),
             Err(S3Error::BadRange) => {
                 let size = storage.length(&self.key).await?.ok_or_else(|| Error::NotFound { key: self.key.clone() })?;
                 return Err(truncated(&self.key, &self.range, size));
@@ -117,6 +141,15 @@ impl Reading {
         self.begun_at = at;
         self.body = Some(answer.body);
         Ok(())
+    }
+
+    /// What is left, as it comes.
+    fn pieces(self) -> BoxStream<'static, Result<Bytes>> {
+        let pieces = stream::try_unfold(self, |mut reading| async move {
+            let piece = reading.next().await?;
+            Ok(piece.map(|piece| (piece, reading)))
+        });
+        pieces.boxed()
     }
 
     /// The next piece; `None` at the end of the range.
@@ -193,6 +226,14 @@ impl Part {
             Some(_) => Self::Whole,
             None => Self::Other(text.to_owned()),
         }
+    }
+}
+
+/// The length of the whole object, of which this has the beginning.
+fn object_length(answer: &GetObjectOutput) -> Option<u64> {
+    match answer.content_range() {
+        Some(range) => range.rsplit_once('/')?.1.parse().ok(),
+        None => answer.content_length().and_then(|length| u64::try_from(length).ok()),
     }
 }
 
