@@ -10,9 +10,14 @@ mod decompressor;
 mod digest;
 mod frame;
 mod lane;
+mod open_pack;
+mod pace;
 mod ticket;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use database::{CacheId, ChunkLocation, ChunkPointer, CommitError, Database, PathOutcome};
 use protocol::ChunkHash;
@@ -25,9 +30,11 @@ pub use decompressor::Decompressor;
 pub use digest::{File, FileDigest};
 pub use frame::{Compressor, Frame, FrameError, decompress, decompress_frame};
 pub use lane::Lane;
+pub use open_pack::{OpenPack, Unsealed};
 
 use crate::{fetch::Frames, journal::Journal};
 use committer::CommitRequest;
+use pace::Pace;
 use ticket::InFlight;
 
 /// Why chunks could not be stored or made visible.
@@ -94,6 +101,7 @@ pub struct ChunkStore {
     compressor: Arc<Compressor>,
     decompressor: Arc<Decompressor>,
     in_flight: Arc<InFlight>,
+    pub(crate) pace: Pace,
     commits: mpsc::Sender<CommitRequest>,
     /// One permit for each processor: compressing more at a time takes memory and saves no time.
     processors: Semaphore,
@@ -119,6 +127,7 @@ impl ChunkStore {
     ) -> Arc<Self> {
         let commits = committer::spawn(Arc::clone(&journal), Arc::clone(&database), tracker);
         let compressor = Arc::new(Compressor::new(level));
+        let pace = Pace::of(&**journal.storage());
         Arc::new(Self {
             frames,
             journal,
@@ -126,6 +135,7 @@ impl ChunkStore {
             compressor,
             decompressor: Arc::default(),
             in_flight: Arc::default(),
+            pace,
             commits,
             processors: Semaphore::new(processors()),
         })
@@ -162,11 +172,16 @@ impl ChunkStore {
         !tickets.is_empty()
     }
 
-    /// Makes `records` visible, together with the frames that go with them, and says what became of each path.
+    /// Makes `records` visible, together with the frames that go with them, and says what became of each path. Frames in memory share a
+    /// pack with what others commit; a pack of a lane's own takes the records at its end.
     ///
     /// # Errors
     /// If the pack could not be made durable or the transaction was refused: then nothing is visible.
-    pub async fn commit(&self, frames: Vec<Frame>, records: Records) -> Result<Vec<PathOutcome>, StoreError> {
+    pub async fn commit(&self, unsealed: Unsealed, records: Records) -> Result<Vec<PathOutcome>, StoreError> {
+        let frames = match unsealed {
+            Unsealed::Frames(frames) => frames,
+            Unsealed::Pack(open) => return open.commit(self, records).await,
+        };
         let (reply, answer) = tokio::sync::oneshot::channel();
         let request = CommitRequest { frames, records, reply };
         self.commits.send(request).await.map_err(|_| StoreError::Stopped)?;
@@ -223,11 +238,14 @@ impl ChunkStore {
         Ok(())
     }
 
-    /// The chunks behind these places, all of them settled: known by row, or by name if they are among `frames`.
-    pub(crate) async fn pointers(&self, placed: &[Placed], frames: &[Frame]) -> Result<Vec<ChunkPointer>, StoreError> {
-        let spooled: std::collections::HashSet<ChunkHash> = frames.iter().map(Frame::hash).collect();
+    /// The chunks behind these places, all of them settled: known by row, or by name if they are in `unsealed`.
+    pub(crate) async fn pointers(
+        &self,
+        placed: &[Placed],
+        unsealed: HashSet<ChunkHash>,
+    ) -> Result<Vec<ChunkPointer>, StoreError> {
         let wanted: Vec<ChunkHash> =
-            placed.iter().filter(|p| p.known().is_none() && !spooled.contains(&p.hash)).map(|p| p.hash).collect();
+            placed.iter().filter(|p| p.known().is_none() && !unsealed.contains(&p.hash)).map(|p| p.hash).collect();
         let mut found = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(1000) {
             found.extend(self.database.find_chunks(batch).await?);
@@ -237,7 +255,7 @@ impl ChunkStore {
             .iter()
             .map(|p| match p.known() {
                 Some(id) => Ok(ChunkPointer::Known(id)),
-                None if spooled.contains(&p.hash) => Ok(ChunkPointer::New(p.hash)),
+                None if unsealed.contains(&p.hash) => Ok(ChunkPointer::New(p.hash)),
                 None => found.next().flatten().map(|c| ChunkPointer::Known(c.id)).ok_or(StoreError::ElsewhereFailed),
             })
             .collect()

@@ -84,8 +84,8 @@ impl Ingest {
     ) -> Result<(), IngestError> {
         let lane = self.store.lane(cache.id);
         let placed = self.store.put(&lane, pieces(bytes), &mut FileDigest::default()).await?;
-        let frames = self.store.settle(&lane, &placed).await?;
-        let pointers = self.store.pointers(&placed, &frames).await?;
+        let unsealed = self.store.settle(&lane, &placed, true).await?;
+        let pointers = self.store.pointers(&placed, unsealed.hashes()).await?;
         let now = self.clock.now();
         let about = DocumentAbout {
             cache: cache.name.to_string(),
@@ -96,7 +96,7 @@ impl Ingest {
         let record = DocumentRecord { about, manifest: manifest(&placed) };
         let size = bytes.len() as u64;
         let document = NewDocument { cache: cache.id, kind, name, manifest: pointers, size, now };
-        self.store.commit(frames, Records { documents: vec![(document, record)], ..Records::default() }).await?;
+        self.store.commit(unsealed, Records { documents: vec![(document, record)], ..Records::default() }).await?;
         Ok(())
     }
 }

@@ -22,8 +22,8 @@ impl Ingest {
         let _alone = self.alone_with(nar_hash).await;
         let _permit = self.permit().await?;
         let stored = self.store_nar(cache, body, compression, Some((nar_hash, nar_size))).await?;
-        let (frames, nar, record) = stored.ready(self.clock.now()).await?;
-        self.store.commit(frames, Records { nars: vec![(nar, record)], ..Records::default() }).await?;
+        let (unsealed, nar, record) = stored.ready(self.clock.now()).await?;
+        self.store.commit(unsealed, Records { nars: vec![(nar, record)], ..Records::default() }).await?;
         Ok(())
     }
 }

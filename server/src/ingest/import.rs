@@ -71,14 +71,14 @@ impl Ingest {
         if file.hash.is_some_and(|hash| Some(hash) != wire.hash()) {
             return Err(IngestError::File { what: "hash" });
         }
-        let (frames, nar, record) = stored.ready(self.clock.now()).await?;
+        let (unsealed, nar, record) = stored.ready(self.clock.now()).await?;
         let name = path.info.path.clone();
         let records = Records {
             nars: vec![(nar, record)],
             paths: vec![self.path_record(cache, path.into())],
             ..Records::default()
         };
-        let outcomes = self.store.commit(frames, records).await?;
+        let outcomes = self.store.commit(unsealed, records).await?;
         outcomes.iter().for_each(|outcome| Self::note(cache, &name, expected.1, *outcome));
         Ok(match outcomes.first() {
             Some(PathOutcome::KeptOther) => PushOutcome::KeptOther,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     pack::PathRecord,
-    store::{Records, StoreError},
+    store::{Records, StoreError, Unsealed},
 };
 use formats::{Compression, NarHash};
 
@@ -81,12 +81,12 @@ impl Ingest {
         let stored = self.store_nar(cache.id, body, Compression::None, Some((nar_hash, nar_size))).await?;
         let frac_deduplicated = Some(stored.frac_deduplicated());
         let now = self.clock.now();
-        let (frames, nar, record) = stored.ready(now).await?;
+        let (unsealed, nar, record) = stored.ready(now).await?;
         let file_size = Some(nar.file_size);
         let mut records = Records { nars: vec![(nar, record)], ..Records::default() };
         let path = new.info.path.clone();
         records.paths.push(self.path_record(cache, new));
-        let outcomes = self.store.commit(frames, records).await?;
+        let outcomes = self.store.commit(unsealed, records).await?;
         outcomes.iter().for_each(|outcome| Self::note(cache, &path, nar_size, *outcome));
         Ok(Pushed { outcome: outcome(&outcomes), file_size, frac_deduplicated })
     }
@@ -95,7 +95,7 @@ impl Ingest {
     pub(super) async fn commit_path(&self, cache: &Cache, new: NewPathInfo) -> Result<PushOutcome, IngestError> {
         let (path, nar_size) = (new.info.path.clone(), new.info.nar_size);
         let paths = vec![self.path_record(cache, new)];
-        let outcomes = self.store.commit(Vec::new(), Records { paths, ..Records::default() }).await?;
+        let outcomes = self.store.commit(Unsealed::default(), Records { paths, ..Records::default() }).await?;
         outcomes.iter().for_each(|outcome| Self::note(cache, &path, nar_size, *outcome));
         Ok(outcome(&outcomes))
     }

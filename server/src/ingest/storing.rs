@@ -11,7 +11,7 @@ use super::IngestError;
 use crate::{
     fetch::extents,
     pack::NarRecord,
-    store::{ChunkStore, File, FileDigest, Frame, Lane, Place, Placed, RawChunk, StoreError},
+    store::{ChunkStore, File, FileDigest, Lane, Place, Placed, RawChunk, StoreError, Unsealed},
 };
 
 /// How many bytes of chunks go together: enough to keep every processor busy, few enough for many uploads to fit in memory.
@@ -129,14 +129,14 @@ impl StoredNar {
         self.chunks.iter().chain(self.listing.iter().flatten())
     }
 
-    /// What to commit: the frames that wait in memory, and the rows that refer to them.
-    pub(super) async fn ready(self, now: Timestamp) -> Result<(Vec<Frame>, NewNar, NarRecord), IngestError> {
+    /// What to commit: the frames that the index does not know yet, and the rows that refer to them.
+    pub(super) async fn ready(self, now: Timestamp) -> Result<(Unsealed, NewNar, NarRecord), IngestError> {
         let all: Vec<Placed> = self.placed().cloned().collect();
-        let frames = self.store.settle(&self.lane, &all).await?;
+        let unsealed = self.store.settle(&self.lane, &all, self.digest.is_whole()).await?;
         let store = Arc::clone(&self.store);
-        let pointers = store.pointers(&all, &frames).await?;
+        let pointers = store.pointers(&all, unsealed.hashes()).await?;
         let (nar, record) = self.rows(&store, pointers, now).await?;
-        Ok((frames, nar, record))
+        Ok((unsealed, nar, record))
     }
 
     /// The rows of a NAR whose chunks, and those of its listing, are at `pointers`.
@@ -167,20 +167,27 @@ impl StoredNar {
 }
 
 impl ChunkStore {
-    /// Makes sure that each of these chunks is in the index or among the frames that this gives back.
-    pub(super) async fn settle(&self, lane: &Arc<Lane>, placed: &[Placed]) -> Result<Vec<Frame>, StoreError> {
+    /// Makes sure that each of these chunks is in the index or in what this gives back; all of them in the index, unless the frames of the
+    /// NARs were all at hand (`is_whole`): they have to be read back then.
+    pub(super) async fn settle(
+        &self,
+        lane: &Arc<Lane>,
+        placed: &[Placed],
+        is_whole: bool,
+    ) -> Result<Unsealed, StoreError> {
         let tickets: Vec<_> = placed
             .iter()
             .filter_map(|p| if let Place::InFlight(ticket) = &p.place { Some(ticket) } else { None })
             .collect();
-        if tickets.is_empty() {
-            return lane.take().await;
+        // What this very lane has is in what it gives.
+        if is_whole && tickets.iter().all(|ticket| ticket.is_in(lane)) {
+            return Ok(lane.take().await);
         }
         lane.seal().await?;
         for ticket in tickets {
             ticket.settled().await?;
         }
-        Ok(Vec::new())
+        Ok(Unsealed::default())
     }
 
     /// A file whose chunks are all in the index, from what is stored.

@@ -31,7 +31,7 @@ impl Ingest {
             return Err(IngestError::File { what: "hash" });
         }
         let now = self.clock.now();
-        let (frames, nar, record) = stored.ready(now).await?;
+        let (unsealed, nar, record) = stored.ready(now).await?;
         let upload = NewUpload {
             cache: cache.id,
             file_name: put.file_name,
@@ -41,7 +41,7 @@ impl Ingest {
             now,
         };
         let records = Records { nars: vec![(nar, record)], uploads: vec![upload], ..Records::default() };
-        self.store.commit(frames, records).await?;
+        self.store.commit(unsealed, records).await?;
         Ok(())
     }
 

@@ -81,7 +81,7 @@ async fn commit_group(journal: &Journal, database: &dyn Database, group: Vec<Com
     group.iter().for_each(|request| request.records.add_to(&mut all));
     match database.commit(&all).await {
         Ok(outcomes) => {
-            note_kept_out(journal, &group, &outcomes).await;
+            note_kept_out(journal, group.iter().flat_map(|request| &request.records.paths), &outcomes).await;
             let mut outcomes = outcomes.into_iter();
             for request in group {
                 let count = request.records.paths.len();
@@ -116,7 +116,7 @@ async fn commit_singly(journal: &Journal, database: &dyn Database, packs: Vec<Ne
     for request in group {
         let outcome = commit_one(database, &request).await;
         if let Ok(outcomes) = &outcome {
-            note_kept_out(journal, std::slice::from_ref(&request), outcomes).await;
+            note_kept_out(journal, &request.records.paths, outcomes).await;
         }
         request.answer(outcome);
     }
@@ -157,9 +157,12 @@ pub(super) async fn forget_if_refused(journal: &Journal, name: PackName, error: 
 }
 
 /// Records which paths stayed out. Best effort: for pushes through one server their order says the same.
-async fn note_kept_out(journal: &Journal, group: &[CommitRequest], outcomes: &[PathOutcome]) {
-    let paths = group.iter().flat_map(|request| &request.records.paths);
-    let kept_out = paths.zip(outcomes).filter(|(_, outcome)| **outcome == PathOutcome::KeptOther);
+pub(super) async fn note_kept_out(
+    journal: &Journal,
+    paths: impl IntoIterator<Item = &(NewPath, PathRecord)>,
+    outcomes: &[PathOutcome],
+) {
+    let kept_out = paths.into_iter().zip(outcomes).filter(|(_, outcome)| **outcome == PathOutcome::KeptOther);
     let records = kept_out.map(|((path, record), _)| {
         let hash = path.info.path.hash().to_string();
         Record::KeptOut(KeptOutRecord { cache: record.cache.clone(), hash, nar_hash: record.nar_hash.clone() })
@@ -201,14 +204,14 @@ impl CommitRequest {
 }
 
 impl Records {
-    fn add_to(&self, commit: &mut Commit) {
+    pub(super) fn add_to(&self, commit: &mut Commit) {
         commit.nars.extend(self.nars.iter().map(|(nar, _)| nar.clone()));
         commit.uploads.extend(self.uploads.iter().cloned());
         commit.paths.extend(self.paths.iter().map(|(path, _)| path.clone()));
         commit.documents.extend(self.documents.iter().map(|(document, _)| document.clone()));
     }
 
-    fn records(&self) -> impl Iterator<Item = Record> {
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         let nars = self.nars.iter().map(|(_, record)| Record::Nar(record.clone()));
         let paths = self.paths.iter().map(|(_, record)| Record::Path(record.clone()));
         let documents = self.documents.iter().map(|(_, record)| Record::Document(record.clone()));

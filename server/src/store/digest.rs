@@ -41,6 +41,12 @@ impl FileDigest {
         }
     }
 
+    /// Whether no frame was skipped.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.gap
+    }
+
     /// The file that the frames make up, unless one was skipped.
     #[must_use]
     pub fn finish(self) -> Option<File> {

@@ -3,30 +3,21 @@
 //! A few frames wait in memory and go into a pack that uploads share; once there are more, the lane streams into a pack of its own.
 //! Either way the new frames of a NAR are neighbours, which is what makes reading it one extent.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use bytes::{Bytes, BytesMut};
-use database::{CacheId, Commit, NewPack, PackName};
+use database::CacheId;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{ChunkStore, Frame, Records, StoreError, ticket::Reservation};
-use crate::pack::{self, Layout};
+use super::{ChunkStore, Frame, OpenPack, Records, StoreError, Unsealed};
 
 /// Frames beyond this many bytes get a pack of their own.
 const SPOOL_BYTES: usize = 1 << 20;
-/// Frames smaller than this are written together.
-const WRITE_BYTES: usize = 256 << 10;
 /// A pack is sealed when it has this many bytes, so that an object never grows without bound and a crash never costs more. With the
 /// batch that fills it and its trailer it is still shorter than a part of an object in a bucket (32 MiB), and so one request.
 const PACK_BYTES: u64 = 25 << 20;
-/// An upload of many paths does not let frames wait for longer, so that a crash never costs more than what came in that time.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The new frames of one upload. Dropped before they are sealed, they are forgotten.
 #[derive(Debug)]
@@ -44,14 +35,7 @@ struct Waiting {
     spooled: usize,
     /// When the oldest of the frames came.
     since: Option<Instant>,
-    open: Option<OpenPack>,
-}
-
-struct OpenPack {
-    name: PackName,
-    writer: Box<dyn storage::Writer>,
-    layout: Layout,
-    reservations: Vec<Reservation>,
+    open: Option<Box<OpenPack>>,
 }
 
 impl Lane {
@@ -73,12 +57,8 @@ impl Lane {
         if waiting.open.is_some() || waiting.spooled > SPOOL_BYTES {
             self.spill(&mut waiting).await?;
         }
-        if waiting.open.as_ref().is_some_and(|pack| pack.layout.offset >= PACK_BYTES) {
-            self.seal_open(&mut waiting).await?;
-            // The spool was emptied into the pack.
-            waiting.since = None;
-        }
-        if self.hurried.swap(false, Ordering::SeqCst) {
+        let is_hurried = self.hurried.swap(false, Ordering::SeqCst);
+        if is_hurried || waiting.open.as_ref().is_some_and(|pack| pack.length() >= PACK_BYTES) {
             self.seal_all(&mut waiting).await?;
         }
         Ok(())
@@ -86,7 +66,14 @@ impl Lane {
 
     /// When to seal the lane at the latest, if anything waits in it.
     pub(crate) async fn due(&self) -> Option<Instant> {
-        self.waiting.lock().await.since.map(|since| since + LONGEST_WAIT)
+        let since = self.waiting.lock().await.since;
+        since.map(|since| since + self.store.pace.frames)
+    }
+
+    /// Whether enough waits to be written without waiting for more.
+    pub(crate) async fn has_enough(&self) -> bool {
+        let enough = self.store.pace.enough;
+        enough > 0 && self.waiting.lock().await.bytes() >= enough
     }
 
     /// Makes every frame of the lane durable and known.
@@ -101,86 +88,44 @@ impl Lane {
         let _ = self.seal().await;
     }
 
-    /// The frames that wait in memory, to be committed together with what refers to them; seals the rest.
-    pub(crate) async fn take(&self) -> Result<Vec<Frame>, StoreError> {
-        let mut waiting = self.waiting.lock().await;
-        self.seal_open(&mut waiting).await?;
-        (waiting.spooled, waiting.since) = (0, None);
-        Ok(std::mem::take(&mut waiting.spool))
+    /// What is not known to the index yet, to be committed together with what refers to it.
+    pub(crate) async fn take(&self) -> Unsealed {
+        self.waiting.lock().await.take()
     }
 
     async fn seal_all(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
-        self.seal_open(waiting).await?;
-        (waiting.spooled, waiting.since) = (0, None);
-        let frames = std::mem::take(&mut waiting.spool);
-        if frames.is_empty() {
-            return Ok(());
+        match waiting.take() {
+            Unsealed::Frames(frames) if frames.is_empty() => Ok(()),
+            unsealed => self.store.commit(unsealed, Records::default()).await.map(drop),
         }
-        self.store.commit(frames, Records::default()).await.map(drop)
     }
 
     /// Moves the spool into the lane's own pack.
     async fn spill(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         let frames = std::mem::take(&mut waiting.spool);
-        let length = std::mem::take(&mut waiting.spooled);
-        let mut small = BytesMut::with_capacity(length.min(WRITE_BYTES) + pack::MAGIC.len());
+        waiting.spooled = 0;
         let mut open = match waiting.open.take() {
             Some(open) => open,
-            None => {
-                small.extend_from_slice(pack::MAGIC);
-                OpenPack::begin(&self.store).await?
-            }
+            None => Box::new(OpenPack::begin(&self.store).await?),
         };
-        for frame in frames {
-            open.layout.append(frame.hash(), frame.size, &frame.bytes, Some(frame.cache));
-            open.reservations.push(frame.reservation);
-            // Small frames are written together; a large one as it is, without a copy.
-            if small.len() + frame.bytes.len() > WRITE_BYTES && !small.is_empty() {
-                open.write(small.split().freeze()).await?;
-            }
-            if frame.bytes.len() > WRITE_BYTES {
-                open.write(frame.bytes).await?;
-            } else {
-                small.extend_from_slice(&frame.bytes);
-            }
-        }
-        if !small.is_empty() {
-            open.write(small.freeze()).await?;
-        }
+        open.append(frames).await?;
         waiting.open = Some(open);
         Ok(())
     }
+}
 
-    async fn seal_open(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
-        let Some(mut open) = waiting.open.take() else { return Ok(()) };
-        let (trailer, size) = open.layout.trailer(self.store.journal.stamp(), []);
-        open.write(trailer).await?;
-        open.writer.finish().await?;
-        let pack = NewPack { name: open.name, size, chunks: open.layout.chunks };
-        let name = pack.name;
-        if let Err(error) = self.store.database.commit(&Commit { packs: vec![pack], ..Commit::default() }).await {
-            super::committer::forget_if_refused(&self.store.journal, name, &error).await;
-            return Err(error.into());
+impl Waiting {
+    /// How many bytes there are.
+    fn bytes(&self) -> u64 {
+        self.spooled as u64 + self.open.as_ref().map_or(0, |open| open.length())
+    }
+
+    /// All of it. With a pack of its own a lane has nothing in memory.
+    fn take(&mut self) -> Unsealed {
+        let Self { spool, open, .. } = std::mem::take(self);
+        match open {
+            Some(open) => Unsealed::Pack(open),
+            None => Unsealed::Frames(spool),
         }
-        open.reservations.into_iter().for_each(Reservation::settle);
-        Ok(())
-    }
-}
-
-impl OpenPack {
-    async fn begin(store: &ChunkStore) -> Result<Self, StoreError> {
-        let name = PackName(rand::random());
-        let writer = store.journal.storage().begin(&pack::key(name)).await?;
-        Ok(Self { name, writer, layout: Layout::new(), reservations: Vec::new() })
-    }
-
-    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        Ok(self.writer.write(bytes).await?)
-    }
-}
-
-impl std::fmt::Debug for OpenPack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenPack").field("name", &self.name).field("bytes", &self.layout.offset).finish_non_exhaustive()
     }
 }

@@ -94,6 +94,11 @@ impl Ticket {
         self.lane.upgrade().is_some_and(|lane| lane.cache() == cache)
     }
 
+    /// Whether it is this lane that has the chunk.
+    pub(crate) fn is_in(&self, lane: &Arc<Lane>) -> bool {
+        std::ptr::eq(self.lane.as_ptr(), Arc::as_ptr(lane))
+    }
+
     /// Waits until the chunk is in the index, or has failed to get there.
     pub(super) async fn ended(&self) {
         // The sender is ours.

@@ -125,6 +125,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.extent_size()
     }
 
+    fn write_size(&self) -> u64 {
+        self.inner.write_size()
+    }
+
     async fn size(&self, key: &Key) -> Result<Option<u64>> {
         disturbed(&self.plan, Operation::Size, async |_| self.inner.size(key).await).await
     }

@@ -73,6 +73,11 @@ pub trait Storage: Send + Sync + Debug {
         EXTENT_BYTES
     }
 
+    /// How many bytes are worth a request that writes. Where each costs money and a round trip, whoever can wait gathers as many.
+    fn write_size(&self) -> u64 {
+        0
+    }
+
     /// Answers if the store does, quickly.
     async fn ping(&self) -> Result<()>;
 
@@ -136,6 +141,10 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 
     fn extent_size(&self) -> u64 {
         (**self).extent_size()
+    }
+
+    fn write_size(&self) -> u64 {
+        (**self).write_size()
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! A TCP proxy that drops connections after so many bytes.
+//! A TCP proxy that drops connections after so many bytes, or lets only so many through in a second.
 
 use std::{
     io::{Read, Write},
@@ -22,6 +22,8 @@ struct State {
     /// When `to_server` gets here, the connection that got it there is cut.
     cut_at: AtomicU64,
     cuts: AtomicU64,
+    /// How many bytes a second go to the server.
+    rate: u64,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -29,9 +31,14 @@ const NEVER: u64 = u64::MAX;
 impl CuttingProxy {
     /// A proxy in front of `server`, which may come and go.
     pub(crate) fn start(server: SocketAddr) -> Self {
+        Self::slow(server, u64::MAX)
+    }
+
+    /// The same, for clients that send `rate` bytes a second.
+    pub(crate) fn slow(server: SocketAddr, rate: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { to_server: 0.into(), cut_at: NEVER.into(), cuts: 0.into() });
+        let state = Arc::new(State { to_server: 0.into(), cut_at: NEVER.into(), cuts: 0.into(), rate });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -75,6 +82,7 @@ fn forward(client: TcpStream, upstream: TcpStream, state: &State) {
     let ends = [client.try_clone().unwrap(), upstream.try_clone().unwrap()];
     pass(client, upstream, |length| {
         let sent = state.to_server.fetch_add(length, Ordering::SeqCst) + length;
+        sleep(Duration::from_secs_f64(length as f64 / state.rate as f64));
         let goes_on = sent < state.cut_at.load(Ordering::SeqCst);
         if !goes_on {
             state.cut_at.store(NEVER, Ordering::SeqCst);

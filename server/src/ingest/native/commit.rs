@@ -40,8 +40,9 @@ impl Shared<'_> {
     async fn commit_all(&self, complete: Vec<Complete>) -> Result<Vec<PathOutcome>, IngestError> {
         let store = &self.ingest.store;
         let placed: Vec<Placed> = complete.iter().flat_map(|path| path.nar.placed()).cloned().collect();
-        let frames = store.settle(&self.lane, &placed).await?;
-        let mut pointers = store.pointers(&placed, &frames).await?.into_iter();
+        let is_whole = complete.iter().all(|path| path.nar.digest.is_whole());
+        let unsealed = store.settle(&self.lane, &placed, is_whole).await?;
+        let mut pointers = store.pointers(&placed, unsealed.hashes()).await?.into_iter();
         let now = self.ingest.clock.now();
         let mut records = Records::default();
         let mut sizes = Vec::with_capacity(complete.len());
@@ -54,7 +55,7 @@ impl Shared<'_> {
             records.nars.push((nar, record));
             records.paths.push(self.ingest.path_record(&self.context.cache, new));
         }
-        let outcomes = store.commit(frames, records).await?;
+        let outcomes = store.commit(unsealed, records).await?;
         for (outcome, (path, nar_size)) in outcomes.iter().zip(&paths) {
             Ingest::note(&self.context.cache, path, *nar_size, *outcome);
         }

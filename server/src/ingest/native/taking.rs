@@ -9,7 +9,7 @@ use bytes::Bytes;
 use database::ChunkLocation;
 use formats::PathInfo;
 use protocol::{ChunkHash, ManifestEntry};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     PathRefusal, Shared, Step,
@@ -73,7 +73,10 @@ impl<'a> Taking<'a> {
             let batch = tokio::select! {
                 batch = batches.recv() => batch,
                 () = until(due) => {
-                    lane.seal().await?;
+                    // Unless it was put away meanwhile, with the paths that were complete.
+                    if lane.due().await.is_some_and(|due| due <= Instant::now()) {
+                        lane.seal().await?;
+                    }
                     continue;
                 }
             };
@@ -199,7 +202,7 @@ impl<'a> Taking<'a> {
 }
 
 /// Waits for a moment, or for ever.
-pub(super) async fn until(due: Option<tokio::time::Instant>) {
+pub(super) async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,

@@ -1,6 +1,6 @@
 //! The stage that looks at every byte of every path, in order.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use formats::{
     NarHash, PathInfo,
@@ -30,10 +30,8 @@ use crate::{
 
 /// Complete paths are committed when there are this many …
 const COMMIT_PATHS: usize = 1000;
-/// … or when their NARs have this many bytes …
+/// … or when their NARs have this many bytes; else at the pace of the storage.
 const COMMIT_BYTES: u64 = 256 << 20;
-/// … or when the first of them has waited for so long.
-const COMMIT_AFTER: Duration = Duration::from_secs(1);
 
 /// A path while its chunks pass by.
 struct Passing {
@@ -97,10 +95,16 @@ impl<'a> Verifying<'a> {
             };
             let Some(batch) = batch else { return self.commit().await };
             self.verify(batch).await?;
-            if self.complete.len() >= COMMIT_PATHS || self.complete_bytes >= COMMIT_BYTES {
+            if self.has_enough().await {
                 self.commit().await?;
             }
         }
+    }
+
+    /// Whether it is time to commit, however short a time the complete paths have waited.
+    async fn has_enough(&self) -> bool {
+        let is_much = self.complete.len() >= COMMIT_PATHS || self.complete_bytes >= COMMIT_BYTES;
+        is_much || (!self.complete.is_empty() && self.shared.lane.has_enough().await)
     }
 
     /// Takes the steps of a batch.
@@ -160,7 +164,7 @@ impl<'a> Verifying<'a> {
             let nar = StoredNar { store, lane, chunks: placed, listing, digest, nar_hash, nar_size };
             self.complete_bytes += nar_size;
             self.complete.push(Complete { store_path, new, nar });
-            self.due.get_or_insert_with(|| Instant::now() + COMMIT_AFTER);
+            self.due.get_or_insert_with(|| Instant::now() + ingest.store.pace.paths);
         }
         Ok(())
     }

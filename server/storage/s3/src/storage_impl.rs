@@ -11,6 +11,8 @@ use crate::{S3Error, bucket::S3Storage};
 
 /// The most that one GET asks for: as much as a pack has.
 const EXTENT_BYTES: u64 = 64 << 20;
+/// What makes a PUT cheap beside what it stores, and is still far less than a pack may be.
+const WRITE_BYTES: u64 = 16 << 20;
 
 #[async_trait]
 impl Storage for S3Storage {
@@ -32,6 +34,10 @@ impl Storage for S3Storage {
 
     fn extent_size(&self) -> u64 {
         EXTENT_BYTES
+    }
+
+    fn write_size(&self) -> u64 {
+        WRITE_BYTES
     }
 
     async fn ping(&self) -> Result<()> {
