@@ -54,7 +54,8 @@ struct Arguments {
 struct Subject {
     served: Served,
     paths: u64,
-    connection: Connection,
+    /// Once all are filled: the server does not keep one for long on which nothing happens.
+    connection: Option<Connection>,
     narinfos: Vec<f64>,
     missing: Vec<f64>,
     chance: Chance,
@@ -73,6 +74,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut subjects = Vec::new();
         for &paths in &arguments.paths {
             subjects.push(Subject::start(kind, paths)?);
+        }
+        for subject in &mut subjects {
+            subject.connection = Some(Connection::open(subject.served.address())?);
         }
         for _ in 0..arguments.narinfos {
             for subject in &mut subjects {
@@ -132,16 +136,23 @@ impl Subject {
             fill(&*index, cache.id, &objects, Shape { paths, chunks_each: 10, references_each: 4 }).await
         })?;
         let fill_seconds = begun.elapsed().as_secs_f64();
-        let connection = Connection::open(served.address())?;
-        let (narinfos, missing) = (Vec::new(), Vec::new());
-        Ok(Self { served, paths, connection, narinfos, missing, chance: Chance(9), fill_seconds, _database: database })
+        Ok(Self {
+            served,
+            paths,
+            connection: None,
+            narinfos: Vec::new(),
+            missing: Vec::new(),
+            chance: Chance(9),
+            fill_seconds,
+            _database: database,
+        })
     }
 
     fn ask_narinfo(&mut self) -> anyhow::Result<()> {
         let wanted = path(self.chance.below(self.paths))?;
         let request = format!("GET /main/{}.narinfo HTTP/1.1\r\nHost: localhost\r\n\r\n", wanted.hash());
         let begun = Instant::now();
-        let (status, body) = self.connection.ask(&request)?;
+        let (status, body) = self.connection.as_mut().context("it is connected by now")?.ask(&request)?;
         self.narinfos.push(begun.elapsed().as_secs_f64());
         anyhow::ensure!(status == 200 && body.starts_with(b"StorePath: "), "{wanted} answers {status}");
         Ok(())
@@ -160,7 +171,7 @@ impl Subject {
             body.len()
         );
         let begun = Instant::now();
-        let (status, body) = self.connection.ask(&request)?;
+        let (status, body) = self.connection.as_mut().context("it is connected by now")?.ask(&request)?;
         self.missing.push(begun.elapsed().as_secs_f64());
         let answer: serde_json::Value = serde_json::from_slice(&body)?;
         let missing = answer["missing_paths"].as_array().map_or(0, Vec::len) as u64;
