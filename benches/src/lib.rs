@@ -6,13 +6,16 @@
 //! a data set by itself, on one core, so that figures have a physical limit beside them; [`table`] prints.
 //! For reading, a [`subject::Subject`] is a cache with the data sets, ours or a peer, [`nginx::Nginx`] the peer that can be started
 //! here, [`load`] asks it over many connections, and [`machine`] tells what the machine can do. [`synthetic`] makes up an index.
+//! [`promoted::Promoting`] has a closure promoted, whose bytes are [`contents::Contents`].
 
 pub mod account;
+pub mod contents;
 pub mod http;
 pub mod load;
 pub mod machine;
 pub mod nginx;
 pub mod process;
+pub mod promoted;
 pub mod proxy;
 pub mod roles;
 pub mod scattered;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     process::{Killed, cpu_seconds, rss_peak},
+    promoted::POLICY,
     roles::Programs,
 };
 
@@ -43,18 +44,52 @@ impl Served {
     /// # Errors
     /// It does not start.
     pub fn start_with(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
+        Self::configured(programs, scratch, environment, None)
+    }
+
+    /// The same; it promotes by [`POLICY`], and the token may promote.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn promoting(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
+        Self::configured(programs, scratch, environment, Some(POLICY))
+    }
+
+    fn configured(
+        programs: &Programs,
+        scratch: &Path,
+        environment: &[(String, String)],
+        policy: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
         let data = folder.path().join("data");
+        let config = folder.path().join("server.toml");
+        if let Some(policy) = policy {
+            let file = folder.path().join("policy.toml");
+            fs::write(&file, policy)?;
+            fs::write(&config, format!("[flywheel.promotion]\npolicy-file = {:?}\n", file.display().to_string()))?;
+        }
         let server = || {
             let mut command = programs.server()?;
             command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command.arg("--data-dir").arg(&data);
+            if policy.is_some() {
+                command.arg("--config").arg(&config);
+            }
             std::io::Result::Ok(command)
         };
         let mut command = server()?;
-        command.arg("--data-dir").arg(&data);
+        if policy.is_some() {
+            // With a configuration it makes none by itself.
+            command.args(["--init-cache", "main", "--public"]);
+        }
         let (process, address) = spawn(command, folder.path())?;
-        let make = ["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"];
-        let made = server()?.arg("--data-dir").arg(&data).args(make).output()?;
+        let mut make = server()?;
+        make.args(["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"]);
+        if policy.is_some() {
+            make.args(["--promote", "main"]);
+        }
+        let made = make.output()?;
         anyhow::ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
         let token = String::from_utf8(made.stdout)?.trim().to_owned();
         Ok(Self { process, address, token, folder })

@@ -13,7 +13,7 @@ use crate::{
     exchange::Exchange,
     fetch::Fetch,
     figures::Figures,
-    http::{Caches, NarInfos, Nars, Standings, ViewNarInfos, Views},
+    http::{Caches, NarInfos, Nars, Standings, ViewNarInfos, ViewNars, Views},
     ingest::Ingest,
     journal::Journal,
     promote::Promote,
@@ -55,6 +55,8 @@ pub struct Parts {
     pub views: Views,
     /// Narinfos of views.
     pub view_narinfos: ViewNarInfos,
+    /// NARs of views.
+    pub view_nars: ViewNars,
     /// What promotion goes by.
     pub promote: Promote,
     /// Which paths were used.

@@ -46,7 +46,7 @@ pub use nar::{Nars, kept as kept_nars};
 pub use narinfo::{NarInfos, kept as kept_narinfos};
 pub(crate) use serve::{Patience, serve};
 pub(crate) use service::Service;
-pub use view::{ViewNarInfos, Views, kept as kept_view_narinfos, kept_views};
+pub use view::{ViewNarInfos, ViewNars, Views, kept as kept_view_narinfos, kept_nars as kept_view_nars, kept_views};
 
 /// The table of routes.
 fn router(app: App) -> Router {

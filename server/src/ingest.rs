@@ -38,7 +38,7 @@ pub use upload::PutNar;
 
 use crate::{
     metrics as names,
-    store::{ChunkStore, StoreError},
+    store::{ChunkStore, Decompressor, StoreError},
 };
 use decode::decode;
 
@@ -172,6 +172,12 @@ impl Ingest {
         let permits = Arc::new(Semaphore::new(limits.max_concurrent_uploads.max(1)));
         let recent = Arc::new(Semaphore::new(native::RECENT_BYTES));
         Self { store, database, clock, sizes, limits, proof_of_possession, permits, recent, nars: Mutex::default() }
+    }
+
+    /// What undoes compression that was done elsewhere.
+    #[must_use]
+    pub fn decompressor(&self) -> &Arc<Decompressor> {
+        self.store.decompressor()
     }
 
     /// The limits on what comes in.

@@ -169,6 +169,7 @@ impl Server {
             figures: Arc::default(),
             views: http::kept_views(),
             view_narinfos: http::kept_view_narinfos(config.flywheel.narinfo_cache_size.0),
+            view_nars: http::kept_view_nars(),
             promote: promote(config)?,
             usage: Usage::default(),
             metrics,

@@ -8,3 +8,4 @@ mod predicates;
 mod pressure;
 mod refused;
 mod rights;
+mod view;

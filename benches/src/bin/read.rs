@@ -12,6 +12,7 @@ use benches::{
     machine::machine,
     nginx::Nginx,
     process::{forget_rss_peak, measure, rss_now},
+    promoted::Promoting,
     roles::{Programs, in_its_role},
     scattered,
     served::Served,
@@ -20,6 +21,7 @@ use benches::{
     table::{Samples, Table},
 };
 use clap::Parser;
+use formats::StoreDir;
 
 /// Reads data sets from a fresh server and from its peers, and tells what it took.
 #[derive(Debug, Parser)]
@@ -42,6 +44,9 @@ struct Options {
     /// How many seconds each load of narinfos goes on.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Promote the sets, and read them through the view, too.
+    #[arg(long)]
+    view: bool,
     /// Also have real Nix copy each set into an empty store.
     #[arg(long)]
     nix_copy: bool,
@@ -117,13 +122,18 @@ fn run(options: &Options) -> anyhow::Result<()> {
     // A line for each request is written by neither: nginx has `access_log off`.
     let mut environment = vec![("RUST_LOG".to_owned(), "info,http=off".to_owned())];
     environment.extend(options.environment.iter().cloned());
-    let server = Served::start_with(&programs, &options.scratch, &environment)?;
+    let start = if options.view { Served::promoting } else { Served::start_with };
+    let server = start(&programs, &options.scratch, &environment)?;
     for set in &options.sets {
         push(&programs, &server, set)?;
     }
     let nginx = options.nginx.then(|| Nginx::start(&options.sets, scratch.path())).transpose()?;
     let ours = format!("http://{}/main", server.address());
     let mut subjects = vec![Subject::find("ours", &ours, Some(server.pid()), &options.sets)?];
+    if options.view {
+        promote(&server, &options.sets)?;
+        subjects.push(Subject::find("view", &format!("{ours}@stable"), Some(server.pid()), &options.sets)?);
+    }
     if let Some(nginx) = &nginx {
         subjects.push(Subject::find("nginx", &nginx.url(), Some(nginx.pid()), &options.sets)?);
     }
@@ -165,6 +175,18 @@ fn run(options: &Options) -> anyhow::Result<()> {
         fs::write(file, table.csv()).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Points a public tag at all paths of the sets, by way of a path that refers to them.
+fn promote(server: &Served, sets: &[DataSet]) -> anyhow::Result<()> {
+    let paths = sets.iter().flat_map(|set| &set.paths);
+    let paths: Vec<_> = paths.map(|path| StoreDir::default().parse_path(path)).collect::<Result<_, _>>()?;
+    let promoting = Promoting::at(server.address(), server.token())?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let claim = promoting.claim(&promoting.push_root(&paths).await?).await?;
+        promoting.clean(claim).await?;
+        promoting.tag("stable", claim).await
+    })
 }
 
 fn push(programs: &Programs, server: &Served, set: &DataSet) -> anyhow::Result<()> {

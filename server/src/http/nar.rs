@@ -1,6 +1,6 @@
 //! `nar/…`: the bytes themselves.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -56,9 +56,9 @@ impl Weigh for Option<Arc<Located>> {
     }
 }
 
-/// Keeps NARs.
+/// Keeps NARs, by whatever they were asked for.
 #[must_use]
-pub fn kept() -> Nars {
+pub fn kept<K: Eq + Hash>() -> Kept<K, Option<Arc<Located>>> {
     Kept::new(NARS_BYTES, EXPECTED_BYTES)
 }
 

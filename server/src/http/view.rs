@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{http::HeaderValue, response::Response};
 use database::{Cache, RevisionId, View};
-use formats::{Compression, StorePathHash};
+use formats::{Compression, FileHash, StorePathHash};
 use protocol::{
     CacheName, Permission,
     attic::CACHE_VISIBILITY_HEADER,
@@ -30,15 +30,33 @@ use crate::{
 /// The narinfos of views that were asked for, and that there was none.
 pub type ViewNarInfos = Kept<(RevisionId, StorePathHash), Option<Rendered>>;
 
+/// The NARs of views that were asked for, and that there was none.
+pub type ViewNars = Kept<(RevisionId, FileHash), Option<Arc<nar::Located>>>;
+
 /// The views that requests name, and that there is none of a name.
-pub type Views = Kept<(CacheName, TagName), Option<Arc<View>>>;
+pub type Views = Kept<(CacheName, TagName), Option<Arc<Shown>>>;
+
+/// A view, and the cache as it shows it.
+#[derive(Debug)]
+pub struct Shown {
+    view: View,
+    /// As public as the tag, whatever the cache is.
+    cache: Cache,
+}
 
 /// For some thousand views.
 const VIEW_BYTES: u64 = 2 << 20;
 /// What a view takes in memory with its keys, roughly.
-const A_VIEW: usize = 1000;
+const A_VIEW: usize = 1400;
 
-impl Weigh for Option<Arc<View>> {
+impl From<View> for Shown {
+    fn from(view: View) -> Self {
+        let cache = Cache { is_public: view.visibility == Visibility::Public, ..view.cache.clone() };
+        Self { view, cache }
+    }
+}
+
+impl Weigh for Option<Arc<Shown>> {
     fn bytes(&self) -> usize {
         self.as_ref().map_or(0, |_| A_VIEW)
     }
@@ -56,6 +74,12 @@ pub fn kept(capacity: u64) -> ViewNarInfos {
     Kept::new(capacity, narinfo::EXPECTED_BYTES)
 }
 
+/// Keeps NARs of views.
+#[must_use]
+pub fn kept_nars() -> ViewNars {
+    nar::kept()
+}
+
 /// Serves a file of a view.
 pub(super) async fn answer(
     app: &App,
@@ -65,19 +89,19 @@ pub(super) async fn answer(
     asked: Asked<'_>,
 ) -> Result<Response, ApiError> {
     let key = (name.clone(), tag.clone());
-    let find = async |_: &_| app.database.find_view(name, tag).await.map(|view| view.map(Arc::new));
-    let view = app.views.get(&*app.database, key, find).await?;
-    let visibility = view.as_ref().map(|view| view.visibility);
+    let find = async |_: &_| app.database.find_view(name, tag).await.map(|view| view.map(|view| Arc::new(view.into())));
+    let shown = app.views.get(&*app.database, key, find).await?;
+    let visibility = shown.as_ref().map(|shown| shown.view.visibility);
     if visibility != Some(Visibility::Public) {
         // Without the right to the cache nobody learns which tags it has.
         let caller = access::caller(app, asked.headers).await?;
-        access::allow(caller.require(Permission::Pull, name, view.as_ref().map(|view| &view.cache)), &caller)?;
+        let cache = shown.as_ref().map(|shown| &shown.view.cache);
+        access::allow(caller.require(Permission::Pull, name, cache), &caller)?;
     }
-    let view = view.filter(|view| view.visibility != Visibility::LocalOnly).ok_or_else(ApiError::no_such_object)?;
+    let shown = shown.filter(|_| visibility != Some(Visibility::LocalOnly)).ok_or_else(ApiError::no_such_object)?;
+    let Shown { view, cache } = &*shown;
     let revision = view.revision.ok_or_else(ApiError::no_such_object)?;
-    // From here on it is as public as its tag, whatever the cache is.
-    let cache = Cache { is_public: view.visibility == Visibility::Public, ..view.cache.clone() };
-    let mut response = read(app, &cache, &view, revision, target, asked).await?;
+    let mut response = read(app, cache, view, revision, target, asked).await?;
     if cache.is_public {
         response.headers_mut().insert(CACHE_VISIBILITY_HEADER, HeaderValue::from_static("public"));
     }
@@ -106,9 +130,12 @@ async fn read(
             narinfo::answer(app, cache, hash, found, asked.headers)
         }
         Target::Nar(NarName { file_hash: Some(file_hash), compression: Compression::Zstd, .. }) => {
-            let found = app.database.find_promoted_nar(cache.id, revision, &file_hash).await?;
-            let found = found.ok_or_else(ApiError::no_such_object)?;
-            nar::file(app, cache, &nar::Located::of(app, found).await?, asked).await
+            let look_up = async |_: &_| match app.database.find_promoted_nar(cache.id, revision, &file_hash).await? {
+                Some(found) => Ok::<_, ApiError>(Some(Arc::new(nar::Located::of(app, found).await?))),
+                None => Ok(None),
+            };
+            let found = app.view_nars.get(&*app.database, (revision, file_hash), look_up).await?;
+            nar::file(app, cache, &*found.ok_or_else(ApiError::no_such_object)?, asked).await
         }
         Target::Listing(hash) => {
             let found = app.database.find_promoted_path(cache.id, revision, &hash).await?;

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
-    thread::available_parallelism,
 };
 
 use database::Cache;
@@ -15,9 +14,12 @@ use super::{
     GatherError, Meter,
     secrets::{Needles, Search},
 };
-use crate::{app::App, fetch::FetchError, promote::evidence::Scan};
+use crate::{app::App, fetch::FetchError, promote::evidence::Scan, store::processors};
 
-/// Several NARs at once, one for each processor.
+/// The most NARs that are read at a time: requests want processors, too.
+const AT_A_TIME: usize = 2;
+
+/// Several NARs at once.
 pub(super) async fn all(
     app: &App,
     cache: &Cache,
@@ -25,7 +27,7 @@ pub(super) async fn all(
     meter: &Meter,
 ) -> Result<BTreeMap<StorePath, Scan>, GatherError> {
     let needles = Arc::new(Needles::new(&cache.store_dir));
-    let at_a_time = available_parallelism().map_or(2, usize::from);
+    let at_a_time = processors().min(AT_A_TIME);
     let scans = stream::iter(paths).map(|info| {
         let needles = Arc::clone(&needles);
         async move {
@@ -44,7 +46,7 @@ async fn one(app: &App, cache: &Cache, info: &PathInfo, needles: Arc<Needles>) -
     let Some(nar) = app.database.find_nar_by_path(cache.id, info.path.hash()).await? else { return Ok(None) };
     let search = Search::new(needles, expected_mentions(info));
     let state = (Sha256::new(), search);
-    let read = app.fetch.scan(&nar, state, |(hasher, search), piece| {
+    let read = app.fetch.scan(&nar, app.ingest.decompressor(), state, |(hasher, search), piece| {
         hasher.update(piece);
         search.push(piece);
     });
