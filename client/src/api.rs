@@ -6,6 +6,7 @@ mod error;
 mod login;
 mod native;
 mod promotion;
+mod served;
 mod traffic;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -15,7 +15,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use admin::{Audit, Limits, OnServer, Token, Warm};
-pub(crate) use promote::{Candidates, ClaimBuild, Explain, Promote};
+pub(crate) use promote::{Attest, Built, Candidates, CheckBuild, ClaimBuild, Explain, Policy, Promote, Verification};
 pub(crate) use push::{Protocol, Push};
 pub(crate) use watch::{PostBuildHook, Stop, WatchExec, WatchStore, WatchStoreVerb, Watching};
 
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Promote(Promote),
     Explain(Explain),
+    Verify(Verification),
     Candidates(Candidates),
     Completions(Completions),
 }

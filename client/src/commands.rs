@@ -9,6 +9,7 @@ mod post_build_hook;
 mod promote;
 mod push;
 mod use_cache;
+mod verify;
 mod warm;
 mod watch;
 mod watch_exec;
@@ -32,6 +33,7 @@ pub(crate) async fn run(
         Command::WatchStore(given) => return watch_store::run(given, &environment, printer).await,
         Command::WatchExec(given) => return watch_exec::run(given, &environment, printer).await,
         Command::Warm(warm) => return warm::run(warm, &environment, printer).await,
+        Command::Verify(given) => return verify::run(given, &environment, printer).await,
         Command::Promote(verb) => return promote::run(verb, &environment, printer).await,
         Command::Explain(given) => promote::explain(&given, &environment, printer).await,
         Command::Candidates(given) => promote::candidates(&given, &environment, printer).await,

@@ -18,6 +18,7 @@ pub mod promote;
 pub mod push;
 pub mod report;
 pub mod retry;
+pub mod verify;
 pub mod watch;
 
 mod cli;

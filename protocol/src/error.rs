@@ -128,6 +128,10 @@ error_codes! {
     TagMoved = 409, permanent;
     /// The tag, or what it points at, cannot change in this way.
     TagFixed = 409, permanent;
+    /// Somebody else has changed the policy meanwhile.
+    PolicyChanged = 409, permanent;
+    /// An envelope that is no attestation about the claim.
+    InvalidAttestation = 422, permanent;
     /// The tag points at nothing.
     NotPromoted = 409, permanent;
     /// Only what is promoted and public may leave.

@@ -14,6 +14,7 @@ pub mod export;
 pub mod gather;
 pub mod judge;
 pub mod pattern;
+pub mod policies;
 pub mod policy;
 pub mod roots;
 pub mod tags;
@@ -27,7 +28,7 @@ use tokio::sync::Notify;
 /// What promotion goes by, shared by all requests.
 #[derive(Debug)]
 pub struct Promote {
-    /// What is asked of claims.
+    /// What is asked of claims to caches that have no policy of their own.
     pub policy: Policy,
     /// How many superseded revisions of a channel are kept in any case.
     pub keep_revisions: usize,

@@ -8,6 +8,7 @@ mod batch;
 mod committer;
 mod decompressor;
 mod digest;
+mod divergence;
 mod frame;
 mod lane;
 mod open_pack;

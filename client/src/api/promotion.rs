@@ -5,8 +5,9 @@ use formats::StorePath;
 use protocol::{
     CacheName,
     promotion::{
-        Candidate, ClaimAnswer, ClaimRequest, EvidenceQuestion, Explanation, ExportRequest, MoveTag, PromotionKeys,
-        Reason, Resolution, Revision, Rollback, Tag, TagName, Visibility,
+        CachePolicy, Candidate, CheckRequest, ClaimAnswer, ClaimRequest, Envelope, EvidenceQuestion, Explanation,
+        ExportRequest, MoveTag, PromotionKeys, PromotionManifest, Reason, Report, Resolution, Revision, Rollback,
+        SetPolicy, Tag, TagName, Visibility,
     },
 };
 use reqwest::Method;
@@ -73,6 +74,40 @@ impl Api {
         self.promotion(Method::GET, cache, &["claims"], None::<&()>).await
     }
 
+    /// What would be found of a claim, which is not filed.
+    ///
+    /// # Errors
+    /// Refused, or the server cannot be reached.
+    pub async fn check_claim(&self, cache: &CacheName, asked: &CheckRequest) -> Result<Report, ApiError> {
+        self.promotion(Method::POST, cache, &["claims", "check"], Some(asked)).await
+    }
+
+    /// Sends what somebody attests about a claim.
+    ///
+    /// # Errors
+    /// Refused, or the server cannot be reached.
+    pub async fn attest(&self, cache: &CacheName, id: i64, envelope: &Envelope) -> Result<Value, ApiError> {
+        self.promotion(Method::POST, cache, &["claims", &id.to_string(), "attestations"], Some(envelope)).await
+    }
+
+    /// The policy in effect.
+    ///
+    /// # Errors
+    /// Not allowed, or the server cannot be reached.
+    pub async fn policy(&self, cache: &CacheName) -> Result<Value, ApiError> {
+        self.promotion(Method::GET, cache, &["policy"], None::<&()>).await
+    }
+
+    /// Asks something else of claims from now on.
+    ///
+    /// # Errors
+    /// Not allowed, changed by somebody else, or the server cannot be reached.
+    pub async fn set_policy(&self, cache: &CacheName, wanted: &SetPolicy) -> Result<CachePolicy, ApiError> {
+        let url = self.promotion_url(cache, &["policy"]);
+        let body = json_body(&url, wanted)?;
+        parse(&url, &self.send_small(&Method::PUT, &url, Some(&body), Repeat::IfUntouched).await?)
+    }
+
     /// Has a claim verified again.
     ///
     /// # Errors
@@ -132,6 +167,14 @@ impl Api {
     /// No such tag, not allowed, or the server cannot be reached.
     pub async fn tag(&self, cache: &CacheName, tag: &TagName) -> Result<Tag, ApiError> {
         self.promotion(Method::GET, cache, &["tags", tag.as_str()], None::<&()>).await
+    }
+
+    /// The closure that a tag points at.
+    ///
+    /// # Errors
+    /// No such tag, it points at nothing, not allowed, or the server cannot be reached.
+    pub async fn tag_manifest(&self, cache: &CacheName, tag: &TagName) -> Result<PromotionManifest, ApiError> {
+        self.promotion(Method::GET, cache, &["tags", tag.as_str(), "manifest"], None::<&()>).await
     }
 
     /// The positions that a tag had, newest first.

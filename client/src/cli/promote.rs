@@ -3,12 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use formats::{NarHash, StorePath, StorePathName};
+use formats::{NarHash, PublicKey, StorePath, StorePathName};
 use protocol::promotion::{TagName, Visibility};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Promote {
+    Check(CheckBuild),
     Claim(ClaimBuild),
+    Attest(Attest),
     Status(Status),
     Verify(Verify),
     Withdraw(Retract),
@@ -22,6 +24,7 @@ pub(crate) enum Promote {
     Export(Export),
     Keys(Keys),
     Resolve(Resolve),
+    Policy(Policy),
 }
 
 /// The cache that a command is about.
@@ -32,13 +35,11 @@ pub(crate) struct InCache {
     pub(crate) cache: Option<String>,
 }
 
-/// Claim that a derivation came to the outputs that are in the local store, and push what the cache lacks.
+/// What was built, and what is said of that.
 #[derive(Debug, Args)]
-pub(crate) struct ClaimBuild {
+pub(crate) struct Built {
     /// FLAKE#ATTRIBUTE; or outside flakes a .drv file, or a store path or a link to one, whose deriver is known.
     pub(crate) build: String,
-    #[command(flatten)]
-    pub(crate) within: InCache,
     /// A check that was green for this revision; give it again for more.
     #[arg(long = "check", value_name = "NAME")]
     pub(crate) checks: Vec<String>,
@@ -48,6 +49,27 @@ pub(crate) struct ClaimBuild {
     /// Where an output went whose path does not follow from the derivation; give it again for more.
     #[arg(long = "output", value_name = "NAME=PATH", value_parser = output)]
     pub(crate) outputs: Vec<(StorePathName, PathBuf)>,
+}
+
+/// Say what would be found of a claim before anything is pushed: derivations are sent to be looked at, nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct CheckBuild {
+    #[command(flatten)]
+    pub(crate) built: Built,
+    #[command(flatten)]
+    pub(crate) within: InCache,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Claim that a derivation came to the outputs that are in the local store, and push what the cache lacks.
+#[derive(Debug, Args)]
+pub(crate) struct ClaimBuild {
+    #[command(flatten)]
+    pub(crate) built: Built,
+    #[command(flatten)]
+    pub(crate) within: InCache,
     /// Push nothing: the outputs are in the cache, or will be.
     #[arg(long)]
     pub(crate) no_push: bool,
@@ -58,6 +80,47 @@ pub(crate) struct ClaimBuild {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1h")]
     pub(crate) timeout: Duration,
     /// Print the claim as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Attest that checks of a claim's outputs were green, or send an envelope that attests it.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["checks", "failed", "envelope"]))]
+pub(crate) struct Attest {
+    /// The claim.
+    pub(crate) claim: i64,
+    #[command(flatten)]
+    pub(crate) within: InCache,
+    /// A check that was green; give it again for more.
+    #[arg(long = "check", value_name = "NAME", requires = "key_file")]
+    pub(crate) checks: Vec<String>,
+    /// A check that failed; give it again for more.
+    #[arg(long, value_name = "NAME", requires = "key_file")]
+    pub(crate) failed: Vec<String>,
+    /// The file with the secret key to sign with, as `nix key generate-secret` writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// A DSSE envelope with a test result of in-toto, signed elsewhere.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["checks", "failed", "key_file"])]
+    pub(crate) envelope: Option<PathBuf>,
+    /// Print what was taken as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show what is asked of claims to a cache, or ask something else from now on.
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(flatten)]
+    pub(crate) within: InCache,
+    /// A policy file to go by from now on.
+    #[arg(long, value_name = "FILE", conflicts_with = "unset")]
+    pub(crate) set: Option<PathBuf>,
+    /// Go by the server's policy again.
+    #[arg(long)]
+    pub(crate) unset: bool,
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -242,6 +305,21 @@ pub(crate) struct Resolve {
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) within: InCache,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Download again what is served of a path or a tag, and say whether hashes and signatures are right and what it is.
+#[derive(Debug, Args)]
+pub(crate) struct Verification {
+    /// A store path, a link to one, the hash part of one; or CACHE@TAG.
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) within: InCache,
+    /// A public key to trust in place of those that the server names; give it again for more.
+    #[arg(long = "key", value_name = "NAME:KEY")]
+    pub(crate) keys: Vec<PublicKey>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,7 +1,10 @@
 //! `promote …`, `explain` and `candidates`
 
-mod claim;
-mod show;
+mod attest;
+mod check;
+pub(super) mod claim;
+mod policy;
+pub(super) mod show;
 
 use client::api::Api;
 use protocol::{
@@ -20,14 +23,20 @@ use crate::{
 
 pub(super) async fn run(verb: Promote, environment: &Environment, printer: Printer) -> Result<ExitStatus, Failure> {
     match verb {
+        Promote::Check(given) => check::run(given, environment, printer).await,
         Promote::Claim(given) => claim::run(given, environment, printer).await,
+        Promote::Attest(given) => attest::run(given, environment, printer).await.map(|()| ExitStatus::Ok),
+        Promote::Policy(given) => policy::run(&given, environment, printer).await.map(|()| ExitStatus::Ok),
         other => simple(other, environment, printer).await.map(|()| ExitStatus::Ok),
     }
 }
 
 async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> Result<(), Failure> {
     let cache = match &verb {
+        Promote::Check(given) => &given.within,
         Promote::Claim(given) => &given.within,
+        Promote::Attest(given) => &given.within,
+        Promote::Policy(given) => &given.within,
         Promote::Status(given) => &given.within,
         Promote::Verify(given) => &given.within,
         Promote::Withdraw(given) | Promote::Revoke(given) => &given.within,
@@ -46,7 +55,7 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
     let failed = |error| failure::api_about(&target, &error);
     let cache = &target.cache;
     match verb {
-        Promote::Claim(_) => {}
+        Promote::Check(_) | Promote::Claim(_) | Promote::Attest(_) | Promote::Policy(_) => {}
         Promote::Status(given) => match given.claim {
             Some(id) => show::claim(printer, &api.claim(cache, id).await.map_err(failed)?, given.json)?,
             None => show::claims(printer, &api.claims(cache).await.map_err(failed)?, given.json)?,
@@ -102,7 +111,8 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
         }
         Promote::Export(given) => {
             let wanted = ExportRequest { surface: given.surface, url: given.url };
-            let bundle = api.export_tag(cache, &given.tag, &wanted).await.map_err(failed)?;
+            let bundle =
+                api.export_tag(cache, &given.tag, &wanted).await.map_err(|error| not_public(&target, &error))?;
             write(&given.out, &bundle)?;
             printer.note(format_args!("wrote {cache}@{} to {}", given.tag, given.out.display()));
             if given.json {
@@ -131,6 +141,19 @@ async fn simple(verb: Promote, environment: &Environment, printer: Printer) -> R
         }
     }
     Ok(())
+}
+
+/// Scripts tell what is not promoted and public from what went wrong.
+fn not_public(target: &Target, error: &client::api::ApiError) -> Failure {
+    let failure = failure::api_about(target, error);
+    match error {
+        client::api::ApiError::Refused(refusal)
+            if matches!(refusal.code(), Some(ErrorCode::NotPublic | ErrorCode::NotPromoted)) =>
+        {
+            Failure { status: ExitStatus::Partly, ..failure }
+        }
+        _ => failure,
+    }
 }
 
 /// Prints a claim as it is after it was changed, for programs.

@@ -1,8 +1,8 @@
 //! What a builder claims of a build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use formats::{NarHash, Sha256, StorePath, StorePathName};
+use formats::{NarHash, Sha256, Signature, StorePath, StorePathName};
 use serde::{Deserialize, Serialize};
 
 use super::Report;
@@ -30,6 +30,33 @@ pub struct ClaimRequest {
     /// What else was seen of this very revision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+}
+
+/// What would be found of a claim, as far as that can be told before anything is pushed?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// The claim, which is not filed.
+    pub claim: ClaimRequest,
+    /// The closure of its outputs, as the builder has it.
+    pub closure: Vec<CheckedPath>,
+}
+
+/// A path as a builder has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckedPath {
+    /// The path.
+    pub path: StorePath,
+    /// The hash of its NAR.
+    pub nar_hash: NarHash,
+    /// The length of its NAR.
+    pub nar_size: u64,
+    /// What it refers to.
+    pub references: BTreeSet<StorePath>,
+    /// Who has signed it.
+    #[serde(default)]
+    pub signatures: BTreeSet<Signature>,
 }
 
 /// An output as a builder has it.

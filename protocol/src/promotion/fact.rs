@@ -4,8 +4,8 @@ use formats::{NarHash, Sha256, StorePath, StorePathHash};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Builder, ClaimRequest, ClaimState, Observation, PromotionManifest, Receipt, Report, Resolution, Revision, TagKind,
-    TagName, Visibility,
+    Builder, CachePolicy, ClaimRequest, ClaimState, Observation, PromotionManifest, Receipt, Report, Resolution,
+    Revision, SentAttestation, TagKind, TagName, Visibility,
 };
 use crate::Timestamp;
 
@@ -27,6 +27,10 @@ pub enum PromotionFact {
     Revision(Box<RevisionFact>),
     /// What left.
     Receipt(ReceiptFact),
+    /// What is asked of claims.
+    Policy(CachePolicy),
+    /// What was attested about a claim.
+    Attested(AttestedFact),
 }
 
 /// A claim, and where it stands.
@@ -83,6 +87,15 @@ pub struct ResolvedFact {
     pub path: StorePath,
     /// How.
     pub resolution: Resolution,
+}
+
+/// What was attested about a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestedFact {
+    /// The number of the claim.
+    pub claim: i64,
+    /// What was sent.
+    pub sent: SentAttestation,
 }
 
 /// A tag.

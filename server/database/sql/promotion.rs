@@ -612,7 +612,12 @@ async fn promotions_of_path(
 }
 
 /// Notes that the storage has to be told of this.
-async fn unrecorded(connection: &mut Connection, cache: CacheId, kind: UnrecordedKind, row: i64) -> Result<()> {
+pub(super) async fn unrecorded(
+    connection: &mut Connection,
+    cache: CacheId,
+    kind: UnrecordedKind,
+    row: i64,
+) -> Result<()> {
     let kind = kind.as_str();
     sqlx::query_file!("../sql/common/unrecorded_insert.sql", cache.0, kind, row)
         .execute(connection)

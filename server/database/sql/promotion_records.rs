@@ -11,7 +11,10 @@ use protocol::{
     promotion::{ClaimState, Observation, Revision, RevisionState, Visibility},
 };
 
-use super::promotion::{find_claim, insert_observations, list_keys, receipt, resolve, revision, text};
+use super::{
+    promotion::{find_claim, insert_observations, list_keys, receipt, resolve, revision, text},
+    promotion_rules::{attest, insert_policy, read_policy},
+};
 use crate::{
     column::Column,
     dialect::{Connection, Index},
@@ -78,6 +81,7 @@ async fn fact(connection: &mut Connection, of: &Unrecorded) -> Result<Option<Pro
         }
         UnrecordedKind::Tag => tag_fact(connection, of.row).await?.map(PromotionFact::Tag),
         UnrecordedKind::Receipt => receipt_fact(connection, of.row).await?.map(PromotionFact::Receipt),
+        UnrecordedKind::Policy => read_policy(connection, of.row).await?.map(PromotionFact::Policy),
         UnrecordedKind::Keys => None,
     };
     Ok(fact)
@@ -176,6 +180,14 @@ async fn restore(connection: &mut Connection, cache: CacheId, fact: &PromotionFa
         PromotionFact::Tag(fact) => restore_tag(connection, cache, fact).await.map(|()| true),
         PromotionFact::Revision(fact) => restore_revision(connection, cache, fact).await.map(|()| true),
         PromotionFact::Receipt(fact) => restore_receipt(connection, cache, fact).await,
+        PromotionFact::Policy(policy) => insert_policy(connection, cache, policy).await.map(|_| true),
+        PromotionFact::Attested(fact) => {
+            let claim = find_claim(connection, ClaimId(fact.claim)).await?.filter(|claim| claim.cache == cache);
+            match claim {
+                Some(claim) => attest(connection, claim.id, &fact.sent).await.map(|()| true),
+                None => Ok(false),
+            }
+        }
     }
 }
 

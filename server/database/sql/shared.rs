@@ -107,6 +107,7 @@ mod paths;
 mod pins;
 mod promotion;
 mod promotion_records;
+mod promotion_rules;
 mod rebuild;
 mod tokens;
 

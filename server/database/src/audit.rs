@@ -76,6 +76,8 @@ acts! {
     ClaimRevoke = "claim.revoke",
     /// Disagreement of builders was settled.
     DivergenceResolve = "divergence.resolve",
+    /// What is asked of claims to a cache was changed.
+    PolicySet = "policy.set",
     /// A cache signs its views with one more key.
     PromotionKeyRotate = "promotion-key.rotate",
     /// A tag was moved, or made.

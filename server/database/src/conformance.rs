@@ -33,6 +33,7 @@ mod paths;
 mod pins;
 mod promotion;
 mod promotion_records;
+mod promotion_rules;
 mod quarantine;
 mod rebuild;
 mod tokens;
@@ -71,6 +72,7 @@ pub async fn all<Opening: Future<Output = Subject>>(open: impl Fn() -> Opening) 
         pins::CHECKS,
         promotion::CHECKS,
         promotion_records::CHECKS,
+        promotion_rules::CHECKS,
         quarantine::CHECKS,
         rebuild::CHECKS,
         tokens::CHECKS,

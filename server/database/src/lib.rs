@@ -18,6 +18,7 @@ mod leases;
 mod pins;
 mod promotion;
 mod promotion_records;
+mod promotion_rules;
 mod rebuild;
 mod revision;
 mod row;
@@ -49,9 +50,10 @@ pub use promotion::{
     View,
 };
 pub use promotion_records::{
-    ClaimFact, ObservedFact, PromotionFact, PromotionRecords, ReceiptFact, ResolvedFact, RevisionFact, TagFact,
-    Unrecorded, UnrecordedKind, VerdictFact,
+    AttestedFact, ClaimFact, ObservedFact, PromotionFact, PromotionRecords, ReceiptFact, ResolvedFact, RevisionFact,
+    TagFact, Unrecorded, UnrecordedKind, VerdictFact,
 };
+pub use promotion_rules::PromotionRules;
 pub use rebuild::{Gone, Rebuilding};
 pub use revision::{Revision, Revisions};
 pub use row::{Cache, CacheChange, CacheId, DEFAULT_PRIORITY, NarFile, NarId, NewCache, PathRow, Totals, Upload};
@@ -76,6 +78,7 @@ pub trait Database:
     + Promotions
     + Copying
     + PromotionRecords
+    + PromotionRules
     + std::fmt::Debug
     + Send
     + Sync
@@ -99,6 +102,7 @@ impl<T> Database for T where
         + Promotions
         + Copying
         + PromotionRecords
+        + PromotionRules
         + std::fmt::Debug
         + Send
         + Sync

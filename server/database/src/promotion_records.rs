@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use formats::SecretKey;
 use protocol::CacheName;
 pub use protocol::promotion::{
-    ClaimFact, ObservedFact, PromotionFact, ReceiptFact, ResolvedFact, RevisionFact, TagFact, VerdictFact,
+    AttestedFact, ClaimFact, ObservedFact, PromotionFact, ReceiptFact, ResolvedFact, RevisionFact, TagFact, VerdictFact,
 };
 
 use crate::{CacheId, Result};
@@ -37,11 +37,14 @@ pub enum UnrecordedKind {
     Receipt,
     /// The promotion keys of a cache.
     Keys,
+    /// A version of a cache's policy.
+    Policy,
 }
 
 impl UnrecordedKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Claim, Self::Verdict, Self::Revision, Self::Tag, Self::Receipt, Self::Keys];
+    pub const ALL: [Self; 7] =
+        [Self::Claim, Self::Verdict, Self::Revision, Self::Tag, Self::Receipt, Self::Keys, Self::Policy];
 
     /// The kind as the index spells it.
     #[must_use]
@@ -53,6 +56,7 @@ impl UnrecordedKind {
             Self::Tag => "tag",
             Self::Receipt => "receipt",
             Self::Keys => "keys",
+            Self::Policy => "policy",
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Promotion: `/_flywheel/v1/caches/{cache}/{claims,evidence,tags,…}`.
 
 mod asking;
+mod attestations;
+mod check;
 mod claims;
 mod divergence;
 mod evidence;
 mod explain;
 mod keys;
+mod policy;
 mod tags;
 
 use std::sync::Arc;
@@ -40,13 +43,16 @@ pub(super) fn routes() -> Router<App> {
         .route("/evidence", post(evidence::put))
         .route("/evidence/missing", post(evidence::missing))
         .route("/claims", get(claims::list).post(claims::file))
+        .route("/claims/check", post(check::check))
         .route("/claims/{id}", get(claims::show))
+        .route("/claims/{id}/attestations", get(attestations::list).post(attestations::attest))
         .route("/claims/{id}/verify", post(claims::verify))
         .route("/claims/{id}/withdraw", post(claims::withdraw))
         .route("/claims/{id}/revoke", post(claims::revoke))
         .route("/observations", post(divergence::observe))
         .route("/divergences/{path}/resolve", post(divergence::resolve))
-        .route("/policy", get(claims::policy))
+        .route("/policy", get(policy::show).put(policy::set))
+        .route("/policy/history", get(policy::history))
         .route("/promotion-keys", get(keys::list))
         .route("/promotion-keys/rotate", post(keys::rotate))
         .route("/tags", get(tags::list))

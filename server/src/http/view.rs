@@ -135,7 +135,8 @@ async fn read(
                 None => Ok(None),
             };
             let found = app.view_nars.get(&*app.database, (revision, file_hash), look_up).await?;
-            nar::file(app, cache, &*found.ok_or_else(ApiError::no_such_object)?, asked).await
+            let found = found.ok_or_else(ApiError::no_such_object)?;
+            nar::file(app, cache, &found, asked).await
         }
         Target::Listing(hash) => {
             let found = app.database.find_promoted_path(cache.id, revision, &hash).await?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use formats::{KeyName, NarHash, OutputPath, PathInfo, StoreDir, StorePath, StorePathHash, StorePathName};
 use protocol::promotion::{Builder, ClaimRequest, Origin, Resolution, Seen};
+use serde::Serialize;
 
 /// Everything that the predicates look at.
 #[derive(Debug, Clone)]
@@ -22,8 +23,21 @@ pub struct Evidence {
     pub scans: BTreeMap<StorePath, Scan>,
     /// What builders saw of the closure's paths.
     pub seen: Vec<Seen>,
+    /// Checks that others attest.
+    pub attested: Vec<Attested>,
     /// How disagreement about them was settled.
     pub resolutions: Vec<(StorePathHash, Resolution)>,
+}
+
+/// A check that somebody attests in an envelope of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attested {
+    /// What it is called.
+    pub name: String,
+    /// Whether it was green.
+    pub passed: bool,
+    /// The keys of the policy that have signed the envelope.
+    pub signed_by: Vec<KeyName>,
 }
 
 /// What the derivations of a build say.

@@ -2,18 +2,15 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use database::Claim;
 use formats::{SecretKey, StorePath};
 use protocol::{
     CacheName, Timestamp,
-    promotion::{PromotionManifest, Report, Revision, TagName},
+    promotion::{Envelope, PromotionManifest, Report, Revision, STATEMENT_PAYLOAD, TagName},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The kind of payload that provenance is.
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PROVENANCE_TYPE: &str = "https://slsa.dev/provenance/v1";
 const BUILD_TYPE: &str = "urn:flywheel-cache:build-type:nix-derivation:v1";
@@ -27,42 +24,6 @@ pub struct Member {
     pub report: Report,
     /// Of which closure.
     pub manifest: PromotionManifest,
-}
-
-/// A DSSE envelope: a text and signatures over it and its kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Envelope {
-    /// The kind of text.
-    pub payload_type: String,
-    /// The text, in base 64.
-    pub payload: String,
-    /// The signatures.
-    pub signatures: Vec<EnvelopeSignature>,
-}
-
-/// A signature of an envelope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnvelopeSignature {
-    /// The name of the key.
-    pub keyid: String,
-    /// The signature, in base 64.
-    pub sig: String,
-}
-
-/// What is signed in place of a text: its kind and itself, each with its length.
-#[must_use]
-pub fn pre_authentication_encoding(payload_type: &str, payload: &str) -> String {
-    format!("DSSEv1 {} {payload_type} {} {payload}", payload_type.len(), payload.len())
-}
-
-/// Puts a text into an envelope.
-#[must_use]
-pub fn seal(payload_type: &str, payload: &str, key: &SecretKey) -> Envelope {
-    let signature = key.sign(&pre_authentication_encoding(payload_type, payload));
-    let sig = BASE64.encode(signature.as_bytes());
-    let signatures = vec![EnvelopeSignature { keyid: key.name().to_string(), sig }];
-    Envelope { payload_type: payload_type.to_owned(), payload: BASE64.encode(payload.as_bytes()), signatures }
 }
 
 /// The closures of all claims as one.
@@ -181,7 +142,7 @@ pub fn provenance(
 ) -> Result<Vec<Envelope>, serde_json::Error> {
     let sealed = members.iter().map(|member| {
         let statement = serde_json::to_string(&statement(cache, tag, revision, member))?;
-        Ok(seal(PAYLOAD_TYPE, &statement, key))
+        Ok(Envelope::seal(STATEMENT_PAYLOAD, &statement, key))
     });
     sealed.collect()
 }
@@ -260,20 +221,6 @@ mod schema_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn envelopes_are_signed_as_dsse_says() {
-        // The example of the specification.
-        assert_eq!(
-            pre_authentication_encoding("http://example.com/HelloWorld", "hello world"),
-            "DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
-        let key = SecretKey::generate("k-1".parse().unwrap(), [7; 32]);
-        let envelope = seal("a/b", "{}", &key);
-        assert_eq!(BASE64.decode(envelope.payload.as_bytes()).unwrap(), b"{}");
-        let signature = format!("{}:{}", envelope.signatures[0].keyid, envelope.signatures[0].sig).parse().unwrap();
-        assert!(key.public_key().verify("DSSEv1 3 a/b 2 {}", &signature));
-    }
 
     #[test]
     fn versions_begin_where_nix_thinks() {

@@ -1,5 +1,6 @@
 //! Gathers the evidence of a claim: derivations, the closure, and what is in its bytes.
 
+mod ahead;
 mod closure;
 mod derivations;
 mod scan;
@@ -8,13 +9,17 @@ mod upstream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use database::Cache;
+use database::{Cache, Claim};
 use formats::StorePathHash;
-use protocol::promotion::{Origin, Progress};
+use protocol::promotion::{Origin, Progress, TestResult};
 
-use super::{evidence::Evidence, policy::Policy};
+use super::{
+    evidence::{Attested, Evidence},
+    policy::Policy,
+};
 use crate::{app::App, fetch::FetchError};
 
+pub use ahead::gather_ahead;
 pub use upstream::Upstreams;
 
 /// Why evidence could not be gathered; trying again may help.
@@ -65,7 +70,7 @@ pub async fn gather(
     app: &App,
     policy: &Policy,
     cache: &Cache,
-    claim: &database::Claim,
+    claim: &Claim,
     meter: &Meter,
 ) -> Result<Evidence, GatherError> {
     let rules = &policy.rules;
@@ -89,7 +94,27 @@ pub async fn gather(
         derivations,
         closure,
         scans,
+        attested: attested(app, policy, claim).await?,
         seen: app.database.observations(cache.id, &asked).await?,
         resolutions: app.database.resolutions(cache.id, &asked).await?,
     })
+}
+
+/// What others attest of the claim, and by which keys of the policy.
+///
+/// # Errors
+/// If the index fails.
+pub async fn attested(app: &App, policy: &Policy, claim: &Claim) -> database::Result<Vec<Attested>> {
+    let mut attested = Vec::new();
+    for sent in app.database.attestations(claim.id).await? {
+        let signed_by = sent.envelope.signed_by(&policy.rules.checks.keys);
+        // What it is about was seen when it came.
+        let Ok(statement) = TestResult::read(&sent.envelope, &claim.claim) else { continue };
+        attested.extend(statement.checks().map(|(name, passed)| Attested {
+            name: name.to_owned(),
+            passed,
+            signed_by: signed_by.clone(),
+        }));
+    }
+    Ok(attested)
 }

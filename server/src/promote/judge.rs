@@ -1,5 +1,6 @@
 //! The predicates: pure functions of a policy and of what was gathered.
 
+mod ahead;
 mod builders;
 mod closure;
 mod derivation;
@@ -17,7 +18,8 @@ use serde_json::Value;
 
 use super::{evidence::Evidence, policy::Policy};
 
-pub use builders::corroborated;
+pub use ahead::ahead;
+pub use builders::{corroborated, validated};
 pub(crate) use derivation::records;
 
 /// How many problems of one predicate are written down.
@@ -39,7 +41,7 @@ pub fn judge(policy: &Policy, evidence: &Evidence, manifest_digest: Sha256, at: 
         closure::no_leakage(&rules.content, evidence),
         builders::trusted(&rules.builders, &evidence.builder),
         corroborated(rules.corroboration.builders, &roots, &evidence.seen, &evidence.resolutions),
-        builders::validated(&rules.checks, &evidence.claim),
+        validated(&rules.checks, &evidence.claim, &evidence.attested),
         builders::eligible(&rules.class, &evidence.claim),
     ];
     Report { policy_version: rules.version.clone(), policy_digest: policy.digest, manifest_digest, at, findings }

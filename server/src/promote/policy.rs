@@ -187,6 +187,8 @@ section! {
     CheckRules {
         /// The names of the checks.
         required: Vec<String> = Vec::new(),
+        /// The keys that attest them; if there are none, the builder's word is enough.
+        keys: Vec<PublicKey> = Vec::new(),
     }
 }
 section! {

@@ -6,7 +6,7 @@ use protocol::promotion::{
     ClaimState, Finding, MoveTag, Origin, Outcome, Predicate, Revision, RevisionState, Rollback, TagName, Visibility,
 };
 
-use super::judge;
+use super::{gather::attested, judge, policies, policy::Policy};
 use crate::app::App;
 
 /// The most claims that one tag may point at.
@@ -68,15 +68,15 @@ pub async fn move_to(
     let mut claims = wanted.claims.clone();
     claims.sort_unstable();
     claims.dedup();
+    let policy = policies::of(app, cache.id).await?;
     let mut promotable = Vec::new();
     for id in claims {
-        promotable.push(self::promotable(app, cache, ClaimId(id), wanted.visibility).await?);
+        promotable.push(self::promotable(app, &policy, cache, ClaimId(id), wanted.visibility).await?);
     }
     let members = promotable.iter().flat_map(|one| {
         let here = one.verdict.manifest.paths.iter().filter(|path| path.origin == Origin::Cache);
         here.map(|path| Member { claim: one.claim.id, hash: *path.path.hash(), nar_hash: path.nar_hash })
     });
-    let policy = &app.promote.policy;
     let revision = Revision {
         number: 0,
         state: RevisionState::Kept,
@@ -118,10 +118,11 @@ pub async fn roll_back(
     let earlier = before.into_iter().map(|(_, revision)| revision).find(|revision| revision.number == wanted.to);
     let earlier = earlier.filter(|revision| revision.state == RevisionState::Kept).ok_or(TagError::Gone)?;
     // What has been found out since then counts: nobody goes back to what is in doubt by now.
+    let policy = policies::of(app, cache.id).await?;
     for id in &earlier.claims {
         let claim = app.database.find_claim(cache.id, ClaimId(*id)).await?.ok_or(TagError::Gone)?;
         let verdict = app.database.find_verdict(claim.id, &earlier.policy_digest).await?.ok_or(TagError::Gone)?;
-        let (finding, _) = corroboration(app, cache, &claim, &hashes(&verdict), tag.visibility).await?;
+        let (finding, _) = corroboration(app, &policy, cache, &claim, &hashes(&verdict), tag.visibility).await?;
         if finding.outcome != Outcome::Passed {
             return Err(not_clean(&claim, [&finding]));
         }
@@ -158,8 +159,9 @@ pub async fn show(app: &App, cache: &Cache, tag: &TagRow, visibility: Visibility
     if visibility == Visibility::Public
         && let Some((_, current)) = &tag.current
     {
+        let policy = policies::of(app, cache.id).await?;
         for id in &current.claims {
-            promotable(app, cache, ClaimId(*id), visibility).await?;
+            promotable(app, &policy, cache, ClaimId(*id), visibility).await?;
         }
     }
     match app.database.show_tag(tag.id, visibility).await? {
@@ -172,8 +174,13 @@ pub async fn show(app: &App, cache: &Cache, tag: &TagRow, visibility: Visibility
 ///
 /// # Errors
 /// If the index fails.
-pub async fn obstacles(app: &App, cache: &Cache, claim: ClaimId) -> database::Result<(Vec<String>, bool)> {
-    match promotable(app, cache, claim, Visibility::Internal).await {
+pub async fn obstacles(
+    app: &App,
+    policy: &Policy,
+    cache: &Cache,
+    claim: ClaimId,
+) -> database::Result<(Vec<String>, bool)> {
+    match promotable(app, policy, cache, claim, Visibility::Internal).await {
         Ok(one) => Ok((Vec::new(), one.is_publishable)),
         Err(TagError::NotClean { obstacles, .. }) => Ok((obstacles, false)),
         Err(TagError::Database(error)) => Err(error),
@@ -247,7 +254,13 @@ async fn take_back(
     Ok(())
 }
 
-async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibility) -> Result<Promotable, TagError> {
+async fn promotable(
+    app: &App,
+    policy: &Policy,
+    cache: &Cache,
+    id: ClaimId,
+    visibility: Visibility,
+) -> Result<Promotable, TagError> {
     let claim = app.database.find_claim(cache.id, id).await?;
     let claim = claim.ok_or_else(|| TagError::Request(format!("there is no claim {}", id.0)))?;
     let refuse = |obstacles: Vec<String>| Err(TagError::NotClean { claim: id.0, obstacles });
@@ -257,13 +270,17 @@ async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibilit
         obstacles.extend(words(findings));
         return refuse(obstacles);
     }
-    let Some(verdict) = app.database.find_verdict(id, &app.promote.policy.digest).await? else {
+    let Some(verdict) = app.database.find_verdict(id, &policy.digest).await? else {
         return refuse(vec!["it was verified under another policy: have it verified again".to_owned()]);
     };
-    let besides = [Predicate::TrustedBuilder, Predicate::Validated, Predicate::EligibleClass];
+    let besides = [Predicate::TrustedBuilder, Predicate::EligibleClass];
     let failed = besides.iter().filter_map(|one| verdict.report.finding(*one)).filter(|f| f.outcome != Outcome::Passed);
     let mut failed: Vec<&Finding> = failed.chain(verdict.report.obstacles()).collect();
-    let (finding, is_publishable) = corroboration(app, cache, &claim, &hashes(&verdict), visibility).await?;
+    let checks = judge::validated(&policy.rules.checks, &claim.claim, &attested(app, policy, &claim).await?);
+    if checks.outcome != Outcome::Passed {
+        failed.push(&checks);
+    }
+    let (finding, is_publishable) = corroboration(app, policy, cache, &claim, &hashes(&verdict), visibility).await?;
     if finding.outcome != Outcome::Passed {
         failed.push(&finding);
     }
@@ -276,12 +293,13 @@ async fn promotable(app: &App, cache: &Cache, id: ClaimId, visibility: Visibilit
 /// P10 as it is now, for that visibility; and whether it would hold for a public tag.
 async fn corroboration(
     app: &App,
+    policy: &Policy,
     cache: &Cache,
     claim: &Claim,
     hashes: &[StorePathHash],
     visibility: Visibility,
 ) -> Result<(Finding, bool), database::Error> {
-    let rules = &app.promote.policy.rules.corroboration;
+    let rules = &policy.rules.corroboration;
     let seen = app.database.observations(cache.id, hashes).await?;
     let resolutions = app.database.resolutions(cache.id, hashes).await?;
     let roots: Vec<_> = claim.claim.outputs.values().map(|output| output.path.clone()).collect();

@@ -15,6 +15,8 @@ use super::{
     evidence::Evidence,
     gather::{GatherError, Meter, gather},
     judge::judge,
+    policies,
+    policy::Policy,
 };
 use crate::{app::App, metrics as names};
 
@@ -80,8 +82,9 @@ pub async fn step(app: &App) -> database::Result<bool> {
     let Some(claim) = app.database.take_claim(now, now.plus(LEASE)).await? else { return Ok(false) };
     let Some(cache) = app.database.find_cache(&claim.cache_name).await? else { return Ok(true) };
     let meter = Meter::default();
+    let policy = policies::of(app, cache.id).await?;
     let verified = tokio::select! {
-        gathered = gather(app, &app.promote.policy, &cache, &claim, &meter) => verdict(app, &claim, gathered),
+        gathered = gather(app, &policy, &cache, &claim, &meter) => verdict(app, &policy, &claim, gathered),
         () = hold(app, &claim, &meter) => return Ok(true),
     };
     let state = verified.state;
@@ -113,7 +116,7 @@ async fn hold(app: &App, claim: &Claim, meter: &Meter) {
     }
 }
 
-fn verdict(app: &App, claim: &Claim, gathered: Result<Evidence, GatherError>) -> Verified {
+fn verdict(app: &App, policy: &Policy, claim: &Claim, gathered: Result<Evidence, GatherError>) -> Verified {
     let now = app.clock.now();
     let again = || {
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(claim.attempts.min(16))).min(LONGEST_PAUSE);
@@ -135,7 +138,7 @@ fn verdict(app: &App, claim: &Claim, gathered: Result<Evidence, GatherError>) ->
             return Verified { state: ClaimState::Stalled, reason, report: None, manifest: None, due_at: None, now };
         }
     };
-    let report = judge(&app.promote.policy, &evidence, digest, now);
+    let report = judge(policy, &evidence, digest, now);
     let is_refuted = report.obstacles().any(|finding| finding.outcome == Outcome::Failed);
     if report.is_clean() || is_refuted {
         let state = if is_refuted { ClaimState::Rejected } else { ClaimState::Clean };

@@ -11,7 +11,7 @@ use protocol::ChunkHash;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, StoreError};
+use super::{Frame, StoreError, divergence};
 use crate::{
     journal::Journal,
     pack::{self, DocumentRecord, KeptOutRecord, Layout, NarRecord, PathRecord, Record},
@@ -81,7 +81,8 @@ async fn commit_group(journal: &Journal, database: &dyn Database, group: Vec<Com
     group.iter().for_each(|request| request.records.add_to(&mut all));
     match database.commit(&all).await {
         Ok(outcomes) => {
-            note_kept_out(journal, group.iter().flat_map(|request| &request.records.paths), &outcomes).await;
+            let paths = group.iter().flat_map(|request| &request.records.paths);
+            note_kept_out(journal, database, paths, &outcomes).await;
             let mut outcomes = outcomes.into_iter();
             for request in group {
                 let count = request.records.paths.len();
@@ -116,7 +117,7 @@ async fn commit_singly(journal: &Journal, database: &dyn Database, packs: Vec<Ne
     for request in group {
         let outcome = commit_one(database, &request).await;
         if let Ok(outcomes) = &outcome {
-            note_kept_out(journal, &request.records.paths, outcomes).await;
+            note_kept_out(journal, database, &request.records.paths, outcomes).await;
         }
         request.answer(outcome);
     }
@@ -156,19 +157,24 @@ pub(super) async fn forget_if_refused(journal: &Journal, name: PackName, error: 
     }
 }
 
-/// Records which paths stayed out. Best effort: for pushes through one server their order says the same.
+/// Records which paths stayed out, and that builders disagree. Best effort: for pushes through one server their order says the same.
 pub(super) async fn note_kept_out(
     journal: &Journal,
+    database: &dyn Database,
     paths: impl IntoIterator<Item = &(NewPath, PathRecord)>,
     outcomes: &[PathOutcome],
 ) {
     let kept_out = paths.into_iter().zip(outcomes).filter(|(_, outcome)| **outcome == PathOutcome::KeptOther);
-    let records = kept_out.map(|((path, record), _)| {
+    let kept_out: Vec<_> = kept_out.map(|(path, _)| path).collect();
+    let records = kept_out.iter().map(|(path, record)| {
         let hash = path.info.path.hash().to_string();
         Record::KeptOut(KeptOutRecord { cache: record.cache.clone(), hash, nar_hash: record.nar_hash.clone() })
     });
     if let Err(error) = journal.record(journal.stamp(), records.collect()).await {
         tracing::warn!(%error, "paths that stayed out could not be recorded in the storage");
+    }
+    for (path, record) in kept_out {
+        divergence::note(journal, database, &record.cache, path).await;
     }
 }
 

@@ -97,7 +97,7 @@ impl OpenPack {
         records.add_to(&mut commit);
         match store.database.commit(&commit).await {
             Ok(outcomes) => {
-                note_kept_out(journal, &records.paths, &outcomes).await;
+                note_kept_out(journal, &*store.database, &records.paths, &outcomes).await;
                 self.reservations.into_iter().for_each(Reservation::settle);
                 Ok(outcomes)
             }

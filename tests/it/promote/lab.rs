@@ -145,6 +145,11 @@ impl Lab {
         Builder { token, ..self.builder(client, "unused") }
     }
 
+    /// Somebody with that very token, or with none.
+    pub(super) fn with_token(&self, client: &NixClient, token: &str) -> Builder {
+        Builder { token: token.to_owned(), ..self.builder(client, "unused") }
+    }
+
     pub(super) fn http(&self, token: &[&str]) -> Http {
         self.server.http().with_token(&self.server.token(token))
     }
@@ -177,11 +182,8 @@ impl Builder {
     pub(super) fn client(&self, arguments: &[&str]) -> Done {
         let mut command = Command::new(CLIENT);
         self.nix.prepare(&mut command).args(arguments);
-        command.env("ATTIC_SERVER", &self.url).env("ATTIC_TOKEN", &self.token).env("ATTIC_CACHE", "main");
-        command.env("NIX_REMOTE", &self.root);
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Done { code: status.code(), out: text(stdout), said: text(stderr) }
+        self.environment(&mut command);
+        done(&mut command)
     }
 
     /// The same, and it must succeed.
@@ -190,6 +192,23 @@ impl Builder {
         let done = self.client(arguments);
         assert_eq!(done.code, Some(0), "{arguments:?}\n{}{}", done.out, done.said);
         done.out
+    }
+
+    /// Runs a line as somebody would type it, over the builder's store, where our client goes by its name.
+    pub(super) fn shell(&self, line: &str) -> Done {
+        let program = self.nix.place("bin/flywheel-push");
+        if !Path::new(&program).exists() {
+            std::os::unix::fs::symlink(CLIENT, program).unwrap();
+        }
+        let mut command = Command::new("sh");
+        self.nix.prepare(&mut command).args(["-c", line]);
+        self.environment(&mut command);
+        done(&mut command)
+    }
+
+    fn environment(&self, command: &mut Command) {
+        command.env("ATTIC_SERVER", &self.url).env("ATTIC_TOKEN", &self.token).env("ATTIC_CACHE", "main");
+        command.env("NIX_REMOTE", &self.root);
     }
 
     /// Claims what was built and waits for the verdict: the claim's number, its state, and the predicates that do not hold with
@@ -207,6 +226,12 @@ impl Builder {
     pub(super) fn place(&self, name: &str) -> String {
         Path::new(&self.root).parent().unwrap().join(name).to_str().unwrap().to_owned()
     }
+}
+
+fn done(command: &mut Command) -> Done {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Done { code: status.code(), out: text(stdout), said: text(stderr) }
 }
 
 /// A claim's number, its state, and what does not hold.

@@ -194,5 +194,9 @@ async fn collection_takes_all_but_what_is_promoted() {
     promoter.send_json(Method::POST, &revoke, &json!({ "reason": "the end" })).await.expect(204);
     pressure.settle().await;
     assert_eq!((steps.left(&lab).await, paths(&lab).await), (vec![], "0".to_owned()));
+    // Nor does the evidence stay: what is left is what the storage remembers of all this.
+    let is_record = |key: &storage::Key| key.to_string().starts_with("records/");
+    let objects = lab.server.objects();
+    assert!(objects.keys().all(is_record), "{objects:?}");
     pressure.end();
 }

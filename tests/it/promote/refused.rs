@@ -119,6 +119,9 @@ async fn disagreement_blocks_until_it_is_settled() {
 async fn damage_is_found_and_hides_the_closure() {
     let Some(client) = clients().into_iter().next() else { return };
     let lab = Lab::new();
+    if lab.server.backing().files(&lab.server.data_dir()).is_none() {
+        return; // Somebody else's service does not let its objects be changed.
+    }
     let (ci, ada) = (lab.builder(&client, "ci-1"), lab.promoter(&client));
     let leaf = ci.build(&lab, "leaf");
     let before = packs(&lab);
@@ -195,6 +198,7 @@ fn packs(lab: &Lab) -> Vec<std::path::PathBuf> {
         }
     }
     let mut packs = Vec::new();
-    collect(&lab.server.data_dir().join("store/objects/packs"), &mut packs);
+    let files = lab.server.backing().files(&lab.server.data_dir()).expect("a folder with the objects");
+    collect(&files.join("packs"), &mut packs);
     packs
 }

@@ -20,7 +20,7 @@ use protocol::promotion::{Check, ClaimAnswer, ClaimState, Evaluation};
 
 use super::{super::push::failure_of, show};
 use crate::{
-    cli::ClaimBuild,
+    cli::{Built, ClaimBuild},
     environment::Environment,
     failure,
     output::{ExitStatus, Failure, Printer, paths, size},
@@ -39,22 +39,14 @@ pub(super) async fn run(given: ClaimBuild, environment: &Environment, printer: P
     let store = Arc::new(CommandStore::new("nix".into(), place.clone()));
     let (asked, working_dir) = (Arc::clone(&store), environment.working_dir.clone());
     let (wait, timeout, json, no_push) = (given.wait, given.timeout, given.json, given.no_push);
-    let gathered = tokio::task::spawn_blocking(move || gathered(&given, &place, &working_dir, &*asked)).await;
+    let gathered = tokio::task::spawn_blocking(move || gathered(&given.built, &place, &working_dir, &*asked)).await;
     let gathered = gathered.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
 
     if !no_push {
         push(&api, &store, &target, gathered.outputs.clone(), printer).await?;
     }
     let failed = |error| failure::api_about(&target, &error);
-    let missing = api.missing_evidence(&target.cache, gathered.evidence.derivations()).await.map_err(failed)?;
-    for body in batches(&*store, &missing) {
-        api.send_evidence(&target.cache, body.map_err(|error| of(&error))?).await.map_err(failed)?;
-    }
-    printer.note(format_args!(
-        "{} of {} derivations sent as evidence",
-        missing.len(),
-        gathered.evidence.derivations().len()
-    ));
+    send_evidence(&api, &target, &store, &gathered, printer).await?;
     let mut claim = api.file_claim(&target.cache, &gathered.claim).await.map_err(failed)?;
     printer.note(format_args!("claim {} is {}", claim.id, claim.state));
     if wait {
@@ -72,8 +64,26 @@ pub(super) async fn run(given: ClaimBuild, environment: &Environment, printer: P
     }
 }
 
-fn gathered(
-    given: &ClaimBuild,
+/// Sends the derivations that the evidence lacks.
+pub(super) async fn send_evidence(
+    api: &Api,
+    target: &Target,
+    store: &CommandStore,
+    gathered: &Gathered,
+    printer: Printer,
+) -> Result<(), Failure> {
+    let failed = |error| failure::api_about(target, &error);
+    let derivations = gathered.evidence.derivations();
+    let missing = api.missing_evidence(&target.cache, derivations).await.map_err(failed)?;
+    for body in batches(store, &missing) {
+        api.send_evidence(&target.cache, body.map_err(|error| of(&error))?).await.map_err(failed)?;
+    }
+    printer.note(format_args!("{} of {} derivations sent as evidence", missing.len(), derivations.len()));
+    Ok(())
+}
+
+pub(super) fn gathered(
+    given: &Built,
     place: &StorePlace,
     working_dir: &Path,
     store: &dyn LocalStore,
@@ -166,7 +176,7 @@ async fn waited(
 }
 
 /// The base name or hash part that an argument of `explain` means.
-pub(super) fn path_of(what: &str, environment: &Environment) -> String {
+pub(in crate::commands) fn path_of(what: &str, environment: &Environment) -> String {
     let resolved = place(environment).ok().and_then(|place| {
         let path = resolve(&place, &environment.working_dir, Path::new(what)).ok()?;
         Some(path.to_string())
@@ -175,7 +185,7 @@ pub(super) fn path_of(what: &str, environment: &Environment) -> String {
     resolved.unwrap_or_else(|| what.trim_end_matches('/').rsplit('/').next().unwrap_or(what).to_owned())
 }
 
-fn place(environment: &Environment) -> Result<StorePlace, Failure> {
+pub(super) fn place(environment: &Environment) -> Result<StorePlace, Failure> {
     StorePlace::new(environment.nix_store_dir.as_deref(), environment.nix_remote.as_deref())
         .map_err(|error| failure::place(&error))
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::output::{ExitStatus, Failure, Printer};
 
-pub(super) fn json(printer: Printer, value: &impl Serialize) -> Result<(), Failure> {
+pub(in crate::commands) fn json(printer: Printer, value: &impl Serialize) -> Result<(), Failure> {
     printer.data(serde_json::to_string(value).map_err(|error| Failure::of(ExitStatus::Failed, &error))?);
     Ok(())
 }
 
-pub(super) fn claim(printer: Printer, claim: &ClaimAnswer, as_json: bool) -> Result<(), Failure> {
+pub(in crate::commands) fn claim(printer: Printer, claim: &ClaimAnswer, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return json(printer, claim);
     }
@@ -33,7 +33,7 @@ fn line(claim: &ClaimAnswer) -> String {
 }
 
 /// Each predicate on a line, and under it what is wrong.
-fn findings(printer: Printer, report: &Report) {
+pub(super) fn findings(printer: Printer, report: &Report) {
     printer.data(format_args!("  policy {} ({})", report.policy_version, report.policy_digest.hex()));
     for finding in &report.findings {
         let outcome = match finding.outcome {

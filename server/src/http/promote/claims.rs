@@ -13,7 +13,6 @@ use protocol::{
     promotion::{Builder, ClaimAnswer, ClaimRequest, ClaimState},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
     Part, answer,
@@ -43,10 +42,7 @@ pub(in crate::http) async fn file(
 ) -> Result<Response, ApiError> {
     let (cache, caller) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
     let claim: ClaimRequest = read_json(request).await?;
-    if claim.outputs.is_empty() || claim.outputs.len() > MAX_OUTPUTS || !claim.derivation.is_derivation() {
-        let message = format!("A claim has a derivation and 1 to {MAX_OUTPUTS} outputs.");
-        return Err(ApiError::new(ErrorCode::InvalidClaim, message));
-    }
+    well_formed(&claim)?;
     let builder = builder(&caller)?;
     let said = serde_json::to_vec(&(&claim, &builder)).map_err(|error| malformed(error.to_string()))?;
     let new = NewClaim { cache: cache.id, digest: Sha256::digest_of(&said), claim, builder, now: app.clock.now() };
@@ -63,8 +59,17 @@ pub(in crate::http) async fn file(
     Ok((status, Json(answer(claim))).into_response())
 }
 
+/// Refuses what cannot be a claim.
+pub(super) fn well_formed(claim: &ClaimRequest) -> Result<(), ApiError> {
+    if claim.outputs.is_empty() || claim.outputs.len() > MAX_OUTPUTS || !claim.derivation.is_derivation() {
+        let message = format!("A claim has a derivation and 1 to {MAX_OUTPUTS} outputs.");
+        return Err(ApiError::new(ErrorCode::InvalidClaim, message));
+    }
+    Ok(())
+}
+
 /// Who builds: what the token says, and nothing that the claim says. What everybody may do says nothing of anybody.
-fn builder(caller: &Caller) -> Result<Builder, ApiError> {
+pub(super) fn builder(caller: &Caller) -> Result<Builder, ApiError> {
     let subject = caller.subject().ok_or_else(ApiError::unauthorized)?.to_owned();
     let (issuer, repository, reference) = job(&subject);
     Ok(Builder { subject, issuer, repository, reference })
@@ -125,6 +130,7 @@ pub(in crate::http) async fn verify(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (cache, _) = access::cache(&app, &headers, &name, Permission::Push).await?;
+    access::takes_changes(&app)?;
     let claim = find(&app, &cache, id).await?;
     if !app.database.requeue_claim(claim.id, app.clock.now()).await? {
         return Err(retracted(&claim));
@@ -140,6 +146,7 @@ pub(in crate::http) async fn withdraw(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (cache, caller) = access::cache(&app, request.headers(), &name, Permission::Push).await?;
+    access::takes_changes(&app)?;
     let claim = find(&app, &cache, id).await?;
     if caller.subject() != Some(claim.builder.subject.as_str()) {
         return Err(ApiError::forbidden());
@@ -165,7 +172,7 @@ pub(in crate::http) async fn revoke(
     asking.to(deed, work).await
 }
 
-async fn find(app: &App, cache: &Cache, id: i64) -> Result<Claim, ApiError> {
+pub(super) async fn find(app: &App, cache: &Cache, id: i64) -> Result<Claim, ApiError> {
     app.database.find_claim(cache.id, ClaimId(id)).await?.ok_or_else(no_such_claim)
 }
 
@@ -176,19 +183,8 @@ async fn retract(app: &App, claim: &Claim, state: ClaimState, reason: &str) -> R
     }
 }
 
-fn retracted(claim: &Claim) -> ApiError {
+pub(super) fn retracted(claim: &Claim) -> ApiError {
     ApiError::new(ErrorCode::InvalidClaim, format!("Claim {} was taken back before.", claim.id.0))
-}
-
-/// The policy in effect.
-pub(in crate::http) async fn policy(
-    State(app): State<App>,
-    InPath(name): InPath,
-    headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
-    insider(&app, &headers, &name).await?;
-    let policy = &app.promote.policy;
-    Ok(Json(json!({ "version": policy.rules.version, "digest": policy.digest, "rules": policy.rules })))
 }
 
 #[cfg(test)]

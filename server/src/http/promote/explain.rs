@@ -11,7 +11,7 @@ use super::{Part, answer, insider, malformed};
 use crate::{
     app::App,
     http::{ApiError, access::InPath},
-    promote::{explain, tags},
+    promote::{explain, policies, tags},
 };
 
 /// How many claims are looked through for candidates.
@@ -37,9 +37,10 @@ pub(in crate::http) async fn path(
     });
     let path = found.or(claimed).or(whole).ok_or_else(ApiError::no_such_object)?;
     let may_see = |cache: &CacheName, is_public: bool| is_public || caller.granted(cache).contains(Permission::Pull);
+    let policy = policies::of(&app, cache.id).await?;
     let mut prospects = Vec::new();
     for claim in claims.iter().filter(|claim| claim.state == ClaimState::Clean) {
-        let (obstacles, is_publishable) = tags::obstacles(&app, &cache, claim.id).await?;
+        let (obstacles, is_publishable) = tags::obstacles(&app, &policy, &cache, claim.id).await?;
         prospects.push(Prospect { claim: claim.id.0, obstacles, is_publishable });
     }
     let pins = app.database.list_pins(cache.id, app.clock.now()).await?;
@@ -66,12 +67,13 @@ pub(in crate::http) async fn candidates(
 ) -> Result<Json<Vec<Candidate>>, ApiError> {
     let (cache, _) = insider(&app, &headers, &name).await?;
     let pointed: Vec<_> = app.database.list_tags(cache.id).await?;
+    let policy = policies::of(&app, cache.id).await?;
     let mut candidates = Vec::new();
     for claim in app.database.list_claims(cache.id, None, CLAIMS).await? {
         if matches!(claim.state, ClaimState::Withdrawn | ClaimState::Revoked) {
             continue;
         }
-        let (obstacles, is_publishable) = tags::obstacles(&app, &cache, claim.id).await?;
+        let (obstacles, is_publishable) = tags::obstacles(&app, &policy, &cache, claim.id).await?;
         let points = |tag: &&database::TagRow| {
             tag.current.as_ref().is_some_and(|(_, revision)| revision.claims.contains(&claim.id.0))
         };

@@ -11,7 +11,9 @@ use axum::{
 use database::{Act, Cache, ClaimId, RevisionId, TagRow};
 use protocol::{
     CacheName, ErrorCode, Permission,
-    promotion::{ExportRequest, MoveTag, Reason, Receipt, Revision, RevisionState, Rollback, Tag, TagName, Visibility},
+    promotion::{
+        Envelope, ExportRequest, MoveTag, Reason, Receipt, Revision, RevisionState, Rollback, Tag, TagName, Visibility,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -170,7 +172,7 @@ pub(in crate::http) async fn store_paths(
 struct Bundle {
     receipt: Receipt,
     manifest: Value,
-    provenance: Vec<export::Envelope>,
+    provenance: Vec<Envelope>,
     sbom: Value,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use database::Cache;
 use formats::{PathInfo, PublicKey, StorePath};
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::promotion::Origin;
+use protocol::promotion::{CheckedPath, Origin};
 
 use super::{
     GatherError,
@@ -37,9 +37,7 @@ pub(super) async fn walk(
 ) -> Result<ClosureFacts, GatherError> {
     let rules = &policy.rules;
     let upstreams = Upstreams::new(&rules.closure.upstreams)?;
-    let mut keys: Vec<PublicKey> = cache.keys.iter().map(formats::SecretKey::public_key).collect();
-    keys.extend(rules.signatures.keys.iter().cloned());
-    keys.extend(rules.closure.upstreams.iter().flat_map(|upstream| upstream.keys.iter().cloned()));
+    let keys = known_keys(policy, cache);
     let mut facts = ClosureFacts::default();
     let mut next: BTreeMap<StorePath, Option<StorePath>> = roots.into_iter().map(|root| (root, None)).collect();
     while !next.is_empty() {
@@ -81,6 +79,41 @@ pub(super) async fn walk(
         next.retain(|path, _| !facts.paths.contains_key(path) && !facts.missing.contains_key(path));
     }
     Ok(facts)
+}
+
+/// The closure as a builder tells of it, all of which would be pushed.
+pub(super) fn told(policy: &Policy, cache: &Cache, roots: &BTreeSet<StorePath>, told: &[CheckedPath]) -> ClosureFacts {
+    let keys = known_keys(policy, cache);
+    let mut facts =
+        ClosureFacts { is_too_large: told.len() > policy.rules.closure.max_paths, ..ClosureFacts::default() };
+    for CheckedPath { path, nar_hash, nar_size, references, signatures } in told {
+        let info = PathInfo {
+            path: path.clone(),
+            nar_hash: *nar_hash,
+            nar_size: *nar_size,
+            references: references.clone(),
+            deriver: None,
+            signatures: signatures.clone(),
+            ca: None,
+        };
+        check_signatures(cache, &keys, &info, &mut facts);
+        facts.paths.insert(path.clone(), (info, Origin::Cache));
+    }
+    let referred = told.iter().flat_map(|one| one.references.iter().map(|path| (path, Some(one.path.clone()))));
+    for (path, by) in roots.iter().map(|root| (root, None)).chain(referred) {
+        if !facts.paths.contains_key(path) {
+            facts.missing.insert(path.clone(), by);
+        }
+    }
+    facts
+}
+
+/// The keys whose signatures can be judged.
+fn known_keys(policy: &Policy, cache: &Cache) -> Vec<PublicKey> {
+    let rules = &policy.rules;
+    let own = cache.keys.iter().map(formats::SecretKey::public_key);
+    let upstreams = rules.closure.upstreams.iter().flat_map(|upstream| upstream.keys.iter().cloned());
+    own.chain(rules.signatures.keys.iter().cloned()).chain(upstreams).collect()
 }
 
 async fn place(app: &App, cache: &Cache, upstreams: &Upstreams<'_>, path: &StorePath) -> Result<Place, GatherError> {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Problems;
 use crate::promote::{
+    evidence::Attested,
     pattern,
     policy::{BuilderRules, CheckRules, ClassRules},
 };
@@ -75,17 +76,29 @@ pub fn corroborated(
     problems.finding(Predicate::Corroborated, json!({ "needed": needed, "builders": agreeing }))
 }
 
-/// P11: the checks that the policy names were green.
-pub(super) fn validated(rules: &CheckRules, claim: &ClaimRequest) -> Finding {
+/// P11: the checks that the policy names were green: by the builder's word, or, where the policy names keys, by an envelope that one
+/// of them has signed.
+#[must_use]
+pub fn validated(rules: &CheckRules, claim: &ClaimRequest, attested: &[Attested]) -> Finding {
     let mut problems = Problems::default();
+    let is_own_word_enough = rules.keys.is_empty();
+    let remedy = if is_own_word_enough {
+        "claim with --check NAME"
+    } else {
+        "have it attested with one of the policy's keys: promote attest"
+    };
     for name in &rules.required {
-        match claim.checks.iter().filter(|check| check.name == *name).map(|check| check.passed).reduce(|a, b| a && b) {
+        let told =
+            claim.checks.iter().filter(|check| is_own_word_enough && check.name == *name).map(|check| check.passed);
+        let signed = attested.iter().filter(|one| !one.signed_by.is_empty() && one.name == *name).map(|one| one.passed);
+        match told.chain(signed).reduce(|a, b| a && b) {
             Some(true) => {}
             Some(false) => problems.add("check-failed", format!("{name} failed")),
-            None => problems.add_with("no-check", format!("{name} is not said to be green"), "claim with --check NAME"),
+            None => problems.add_with("no-check", format!("{name} is not said to be green"), remedy),
         }
     }
-    problems.finding(Predicate::Validated, json!({ "required": rules.required, "told": claim.checks }))
+    let evidence = json!({ "required": rules.required, "told": claim.checks, "attested": attested });
+    problems.finding(Predicate::Validated, evidence)
 }
 
 /// P12: the attribute is of a kind that is promoted.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::promote::{
-    evidence::{ClosureFacts, DerivationFacts, Scan, SignatureFact},
+    evidence::{Attested, ClosureFacts, DerivationFacts, Scan, SignatureFact},
     policy::Rules,
 };
 
@@ -83,6 +83,7 @@ fn good() -> Evidence {
         scans: BTreeMap::from([(root.clone(), scan()), (leaf, scan())]),
         seen: vec![seen(&root, "ci-1", 1, 10), seen(&root, "ci-2", 1, 20)],
         resolutions: vec![],
+        attested: vec![],
     }
 }
 
@@ -317,6 +318,45 @@ fn p10_builders_agree() {
 fn p11_checks_are_green() {
     fails(|e| e.claim.checks.clear(), Predicate::Validated, "no-check");
     fails(|e| e.claim.checks[0].passed = false, Predicate::Validated, "check-failed");
+}
+
+#[test]
+fn p11_may_ask_for_more_than_the_builders_word() {
+    let key: formats::SecretKey = formats::SecretKey::generate("checks-1".parse().unwrap(), [1; 32]);
+    let mut policy = Policy::new(rules());
+    policy.rules.checks.keys = vec![key.public_key()];
+    let attested = |passed: bool, by: &[&formats::KeyName]| Attested {
+        name: "nix flake check".to_owned(),
+        passed,
+        signed_by: by.iter().map(|&name| name.clone()).collect(),
+    };
+    let said = |attested: Vec<Attested>| {
+        let evidence = Evidence { attested, ..good() };
+        let report = judge(&policy, &evidence, Sha256::from_bytes([0; 32]), Timestamp(0));
+        let finding = report.finding(Predicate::Validated).unwrap();
+        finding.problems.first().map(|problem| problem.code.clone())
+    };
+    assert_eq!(said(vec![]).as_deref(), Some("no-check"), "the builder's word is not enough");
+    assert_eq!(said(vec![attested(true, &[])]).as_deref(), Some("no-check"), "nor that of somebody unknown");
+    assert_eq!(said(vec![attested(true, &[key.name()])]), None);
+    let both = vec![attested(true, &[key.name()]), attested(false, &[key.name()])];
+    assert_eq!(said(both).as_deref(), Some("check-failed"));
+}
+
+#[test]
+fn a_verdict_on_trial_waits_for_the_bytes() {
+    let mut evidence = good();
+    evidence.scans.clear();
+    let judged =
+        |evidence: &Evidence| ahead(judge(&Policy::new(rules()), evidence, Sha256::from_bytes([0; 32]), Timestamp(0)));
+    let waits = |report: &Report| {
+        let waiting = report.findings.iter().filter(|finding| finding.outcome != Outcome::Passed);
+        waiting.map(|finding| (finding.predicate.code(), finding.outcome)).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&judged(&evidence)), [("P6", Outcome::Waiting), ("P8", Outcome::Waiting)]);
+    let drv = path('7', "x.drv");
+    evidence.closure.paths.insert(drv.clone(), (info(&drv, &[]), Origin::Cache));
+    assert_eq!(waits(&judged(&evidence)), [("P6", Outcome::Waiting), ("P8", Outcome::Failed)]);
 }
 
 #[test]
