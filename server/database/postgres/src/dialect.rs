@@ -2,6 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,10 @@ use tokio::{
 };
 
 pub(crate) use crate::PostgresDatabase as Index;
-use crate::error::{InDoubt, failed, may_pass};
+use crate::{
+    error::{InDoubt, failed, may_pass},
+    statistics::Young,
+};
 
 /// What a statement is sent through.
 pub(crate) type Connection = PgConnection;
@@ -86,6 +90,7 @@ pub(crate) struct Writer {
     connection: Reader,
     /// What the loss of the connection means while COMMIT is under way.
     is_repeatable: bool,
+    young: Arc<Young>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -96,7 +101,10 @@ impl Writer {
             Ok(done) => {
                 let committed = raw_sql("COMMIT").execute(&mut *self.connection).await;
                 committed.map_err(|error| if self.is_repeatable { failed(error) } else { InDoubt::of(error) })?;
-                self.connection.give_back();
+                // If this fails the connection is closed; what was done stays done.
+                if !self.young.is_due() || self.young.look(&mut self.connection).await.is_ok() {
+                    self.connection.give_back();
+                }
                 Ok(done)
             }
             Err(error) => {
@@ -135,7 +143,7 @@ impl Index {
         let permit = permit.map_err(|closed| Error::Unavailable(closed.into()))?;
         let mut connection = self.reader().await?;
         raw_sql(begin).execute(&mut *connection).await.map_err(failed)?;
-        Ok(Writer { connection, is_repeatable, _permit: permit })
+        Ok(Writer { connection, is_repeatable, young: Arc::clone(&self.young), _permit: permit })
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod open;
 #[path = "../../sql/shared.rs"]
 mod shared;
+mod statistics;
 
 use std::{fmt, sync::Arc};
 
@@ -27,6 +28,8 @@ pub struct PostgresDatabase {
     pool: PgPool,
     /// Those that write leave some connections to those that read: a writer may have to wait for others with one in hand.
     writers: Arc<Semaphore>,
+    /// When to look at tables that have just begun to grow.
+    young: Arc<statistics::Young>,
     /// The address without its password.
     place: String,
 }

@@ -126,7 +126,7 @@ impl PostgresDatabase {
             .test_before_acquire(options.heartbeat)
             .connect_lazy_with(connecting);
         let writers = Arc::new(Semaphore::new((options.max_connections as usize).div_ceil(2).max(1)));
-        Ok(Self { pool, writers, place })
+        Ok(Self { pool, writers, young: Arc::default(), place })
     }
 }
 

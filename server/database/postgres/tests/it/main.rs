@@ -6,3 +6,4 @@ mod conformance;
 mod plans;
 mod statements;
 mod tls;
+mod young;
