@@ -25,6 +25,7 @@ mod serve;
 mod service;
 mod stats;
 mod straight;
+mod streams;
 mod substituter;
 mod target;
 mod tokens;

@@ -1,6 +1,6 @@
 //! Answers kept in memory for as long as the index stands where it stood when they were made.
 
-use std::hash::Hash;
+use std::{cell::Cell, hash::Hash};
 
 use database::{Database, Revision};
 use quick_cache::{Weighter, sync::Cache};
@@ -9,6 +9,27 @@ use quick_cache::{Weighter, sync::Cache};
 pub trait Weigh {
     /// The bytes.
     fn bytes(&self) -> usize;
+}
+
+tokio::task_local! {
+    /// The state of the index that the request has asked for, if it has.
+    static AS_OF: Cell<Option<Revision>>;
+}
+
+/// Does work to which the index has one state: where it takes a question to know that, it is asked once. Only for work that writes
+/// nothing, since it would not see that, and that is short.
+pub async fn as_of_one_state<T>(work: impl Future<Output = T>) -> T {
+    AS_OF.scope(Cell::new(None), work).await
+}
+
+async fn ask(database: &dyn Database) -> Option<Revision> {
+    if let Ok(Some(known)) = AS_OF.try_with(Cell::get) {
+        return Some(known);
+    }
+    let state = database.ask_revision().await;
+    // Outside of such work nothing is remembered.
+    let _ = AS_OF.try_with(|known| known.set(state));
+    state
 }
 
 /// Answers by what was asked, the most wanted ones, up to a number of bytes.
@@ -49,7 +70,10 @@ impl<K: Eq + Hash, V: Clone + Weigh> Kept<K, V> {
         asked: K,
         make: impl AsyncFnOnce(&K) -> Result<V, E>,
     ) -> Result<V, E> {
-        let now = database.revision();
+        let now = match database.revision() {
+            Some(now) => Some(now),
+            None => ask(database).await,
+        };
         if let Some(now) = now
             && let Some((then, answer)) = self.0.get(&asked)
             && then == now

@@ -9,3 +9,4 @@ mod kill;
 mod native;
 mod slow_readers;
 mod stalled;
+mod still_streams;

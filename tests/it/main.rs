@@ -8,6 +8,7 @@
 mod cli;
 mod collect;
 mod crash;
+mod guards;
 mod harness;
 mod import;
 mod in_bucket;

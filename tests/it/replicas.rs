@@ -1,5 +1,6 @@
 //! Several servers, equal to each other, on one PostgreSQL and one storage.
 
+mod answers;
 mod outage;
 mod sharing;
 mod soak;

@@ -1,4 +1,6 @@
-//! Where the index stands, told without asking it anything.
+//! Where the index stands, told far more cheaply than by reading it.
+
+use async_trait::async_trait;
 
 /// A state of the index: while it stays the same, every read gives what it gave before, but for when and how often things were used
 /// and who does which chore.
@@ -14,10 +16,19 @@ impl Revision {
 }
 
 /// What lets answers be kept in memory without ever being out of date.
-pub trait Revisions {
+#[async_trait]
+pub trait Revisions: Sync {
     /// The state of the index at this moment: another one as soon as anybody's commit, of whatever process, is acknowledged, unless
     /// that commit changed nothing but such notes.
     ///
-    /// `None` where that cannot be told far more cheaply than by reading; nothing may be kept then. Must not block.
+    /// `None` where that cannot be told on the spot. Must not block.
     fn revision(&self) -> Option<Revision>;
+
+    /// The state of the index at some moment after this was called, where it takes a question to somebody else to know it; all that was
+    /// acknowledged to anybody before the call is in it.
+    ///
+    /// `None` where nobody can tell; nothing may be kept then.
+    async fn ask_revision(&self) -> Option<Revision> {
+        self.revision()
+    }
 }

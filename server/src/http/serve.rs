@@ -18,10 +18,7 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep_until},
@@ -31,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Service,
     linger::{Lingering, LingeringListener, Peer},
+    streams::{Streams, timed},
 };
 
 /// How long a connection that is told to close may take to say so to the other end.
@@ -78,10 +76,10 @@ async fn connection(
         let (service, peer) = (service.clone(), peer.clone());
         async move {
             let response = service.answer(request, &peer).await;
-            Ok::<_, Infallible>(response.map(|inner| Answered { inner, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|inner| timed(Answered { inner, _busy: busy })))
         }
     };
-    let builder = Builder::new(TokioExecutor::new());
+    let builder = Builder::new(Streams { patience: patience.body });
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
     let (mut is_stopping, mut last) = (false, None);
     loop {

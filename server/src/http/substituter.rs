@@ -19,7 +19,7 @@ use super::{
     target::{Address, Target},
     view,
 };
-use crate::app::App;
+use crate::{app::App, kept::as_of_one_state};
 
 /// An answer, and what it is counted by.
 pub(super) struct Answer {
@@ -51,10 +51,13 @@ pub(super) async fn read(app: &App, address: Address, asked: Asked<'_>) -> Answe
     let (name, response) = match named(app, address.cache) {
         Err(error) => (None, Err(error)),
         Ok(name) => {
-            let answered = match address.tag {
-                Some(tag) => view::answer(app, &name, &tag, address.target, asked).await,
-                None => plain(app, &name, at_root, address.target, asked).await,
+            let answering = async {
+                match address.tag {
+                    Some(tag) => view::answer(app, &name, &tag, address.target, asked).await,
+                    None => plain(app, &name, at_root, address.target, asked).await,
+                }
             };
+            let answered = as_of_one_state(answering).await;
             (Some(CacheLabel(name)), answered)
         }
     };

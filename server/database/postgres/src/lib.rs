@@ -2,20 +2,21 @@
 //!
 //! What it does is written once for both databases, in `server/database/sql`: its `shared.rs` says how, and how to add a
 //! concern of the index. Here is what only PostgreSQL needs: `open` (addresses, the pool, migrations), `dialect`
-//! (transactions, locks, what is tried again) and `error` (what its failures mean). Every statement is a file under
+//! (transactions, locks, what is tried again) `error` (what its failures mean) and `revision` (where the
+//! index stands). Every statement is a file under
 //! `server/database/sql`, checked when this crate is compiled; after a change run `server/database/postgres/prepare`.
 
 mod catalogue;
 mod dialect;
 mod error;
 mod open;
+mod revision;
 #[path = "../../sql/shared.rs"]
 mod shared;
 mod statistics;
 
 use std::{fmt, sync::Arc};
 
-use database::{Revision, Revisions};
 use shared::{column, list};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -30,6 +31,8 @@ pub struct PostgresDatabase {
     writers: Arc<Semaphore>,
     /// When to look at tables that have just begun to grow.
     young: Arc<statistics::Young>,
+    /// Where the state of the index is asked for.
+    line: revision::Line,
     /// The address without its password.
     place: String,
 }
@@ -37,14 +40,8 @@ pub struct PostgresDatabase {
 impl PostgresDatabase {
     /// Closes all connections.
     pub async fn close(&self) {
+        self.line.close().await;
         self.pool.close().await;
-    }
-}
-
-/// To ask where the index stands is to ask the server, which costs as much as the question itself.
-impl Revisions for PostgresDatabase {
-    fn revision(&self) -> Option<Revision> {
-        None
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::{
 };
 use tokio::sync::Semaphore;
 
-use crate::PostgresDatabase;
+use crate::{PostgresDatabase, revision::Line};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/postgres");
 
@@ -37,7 +37,7 @@ const SETTINGS: [(&str, &str); 9] = [
 /// How to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The most connections that are open at once.
+    /// The most connections that are open at once, beside the one that tells where the index stands.
     pub max_connections: u32,
     /// Whether a connection is asked for a sign of life before each use. Without that a lost one is seen when it is used,
     /// and the statement sent again.
@@ -120,13 +120,14 @@ impl PostgresDatabase {
         prepare(&mut connection, &place).await?;
         // It served its purpose, whatever it says in the end.
         let _ = connection.close().await;
+        let line = Line::open(&connecting);
         let pool = PoolOptions::<Postgres>::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(options.heartbeat)
             .connect_lazy_with(connecting);
         let writers = Arc::new(Semaphore::new((options.max_connections as usize).div_ceil(2).max(1)));
-        Ok(Self { pool, writers, young: Arc::default(), place })
+        Ok(Self { pool, writers, young: Arc::default(), line, place })
     }
 }
 

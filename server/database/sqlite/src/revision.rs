@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use async_trait::async_trait;
 use database::{Revision, Revisions};
 
 use crate::SqliteDatabase;
@@ -61,6 +62,7 @@ impl SharedMemory {
     }
 }
 
+#[async_trait]
 impl Revisions for SqliteDatabase {
     fn revision(&self) -> Option<Revision> {
         let header = self.shared_memory.header()?;

@@ -4,6 +4,7 @@
 mod concurrency;
 mod conformance;
 mod plans;
+mod revisions;
 mod statements;
 mod tls;
 mod young;
