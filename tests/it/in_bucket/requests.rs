@@ -19,7 +19,7 @@ use crate::harness::{
 /// A request that writes, at most, for so many new bytes.
 const BYTES_A_PUT: u64 = 16 << 20;
 /// What is complete is acknowledged after this time, however little came by then.
-const SECONDS_A_PUT: f64 = 8.0;
+const SECONDS_A_PUT: u64 = 8;
 const CLIENT: &str = env!("CARGO_BIN_EXE_client-under-test");
 
 /// The index is looked into, so it is always a file.
@@ -146,7 +146,7 @@ struct Pushed {
     paths: Vec<String>,
     puts: u64,
     stored: u64,
-    seconds: f64,
+    seconds: u64,
 }
 
 /// Pushes files of these lengths in one push of our own client, each a path of its own; at `rate` bytes a second, if one is said.
@@ -179,8 +179,8 @@ fn push(server: &Server, what: &str, lengths: &[usize], rate: Option<u64>) -> Op
     let begun = Instant::now();
     let pushed = command.stdin(File::open(&list).unwrap()).output().unwrap();
     assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
-    let (seconds, puts, stored) = (begun.elapsed().as_secs_f64(), counter.puts(), server.stored_bytes() - before);
-    println!("{what}: {seconds:.1} s");
+    let (seconds, puts, stored) = (begun.elapsed().as_secs(), counter.puts(), server.stored_bytes() - before);
+    println!("{what}: {seconds} s");
     report(what, puts, stored);
     Some(Pushed { paths, puts, stored, seconds })
 }
@@ -212,7 +212,7 @@ async fn a_slow_push_makes_no_small_objects() {
     let what = "160 paths of 250 kB at 2 MB/s, native";
     let Some(pushed) = push(&server, what, &[250_000; 160], Some(2_000_000)) else { return };
     // On a machine that is busy it comes more slowly still, and then the time is what counts.
-    let waits = (pushed.seconds / SECONDS_A_PUT) as u64;
+    let waits = pushed.seconds / SECONDS_A_PUT;
     assert!(pushed.puts <= pushed.stored.div_ceil(BYTES_A_PUT) + waits, "{} requests", pushed.puts);
     for path in pushed.paths.iter().step_by(37) {
         pull_by_extents(&server, &server.http(), "one of them", hash_part(path)).await;
