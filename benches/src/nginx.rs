@@ -2,23 +2,21 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sets::DataSet;
+use crate::{listening, process::Killed, sets::DataSet};
 
 /// A running nginx; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Nginx {
-    master: Child,
-    port: u16,
+    master: Killed,
+    address: SocketAddr,
 }
 
 impl Nginx {
@@ -38,7 +36,7 @@ impl Nginx {
             let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().context("cannot start nix")?;
             anyhow::ensure!(status.success(), "nix copy ended with {status}");
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = listening::free_address()?;
         let (at, served) = (folder.display(), root.display());
         let configuration = format!(
             "worker_processes auto; daemon off; pid {at}/pid; error_log {at}/error.log crit;\n\
@@ -46,40 +44,34 @@ impl Nginx {
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;\n\
              client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/fastcgi;\n\
              uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n\
-             server {{ listen 127.0.0.1:{port}; root {served}; log_not_found off; }} }}\n"
+             server {{ listen {address}; root {served}; log_not_found off; }} }}\n"
         );
         let file = folder.join("nginx.conf");
         fs::write(&file, configuration)?;
         // Workers of a master that is root run as somebody else, who must be able to read.
         let mut command = Command::new("nginx");
         command.arg("-g").arg(if rustix::process::geteuid().is_root() { "user root;" } else { "" });
-        command.arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let nginx = Self { master: command.spawn().context("cannot start nginx")?, port };
-        let started = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            anyhow::ensure!(started.elapsed() < Duration::from_secs(10), "nginx does not listen");
-            sleep(Duration::from_millis(10));
-        }
-        Ok(nginx)
+        command.arg("-c").arg(&file);
+        Ok(Self { master: listening::start(&mut command, address, &folder.join("log"))?, address })
     }
 
     /// Where it serves.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// The master.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.master.id()
+        self.master.0.id()
     }
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
         // The master takes its workers with it.
-        let _ = kill_process(Pid::from_child(&self.master), Signal::TERM);
-        let _ = self.master.wait();
+        let _ = kill_process(Pid::from_child(&self.master.0), Signal::TERM);
+        let _ = self.master.0.wait();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 
 /// The unit in which Linux tells CPU time to programs, whatever the kernel counts in.
 const TICK_MILLISECONDS: u64 = 10;
@@ -115,6 +115,15 @@ pub fn thread_cpu_seconds() -> anyhow::Result<f64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds = text.split(' ').next().context("no schedstat")?.parse()?;
     Ok(Duration::from_nanos(nanoseconds).as_secs_f64())
+}
+
+/// Raises the number of files that this process may have open as far as it goes.
+///
+/// # Errors
+/// The system refuses.
+pub fn as_many_files_as_allowed() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// A child that is killed when it is dropped.

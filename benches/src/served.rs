@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::{
+    backend::Place,
     process::{Killed, cpu_seconds, rss_peak},
     promoted::POLICY,
     roles::Programs,
@@ -21,13 +22,16 @@ use crate::{
 /// Far more than a start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server as it comes, with a public cache `main`. It ends, and its folder goes, when this is dropped.
+/// A server with a public cache `main`, which promotes by [`POLICY`], and a token that may do everything there. It ends, and its folder goes, when this is dropped.
 #[derive(Debug)]
 pub struct Served {
     process: Killed,
     address: SocketAddr,
     token: String,
     folder: TempDir,
+    /// Where its objects are as files, if that is known.
+    objects: Option<PathBuf>,
+    _place: Place,
 }
 
 impl Served {
@@ -36,63 +40,46 @@ impl Served {
     /// # Errors
     /// It does not start.
     pub fn start(programs: &Programs, scratch: &Path) -> anyhow::Result<Self> {
-        Self::start_with(programs, scratch, &[])
+        Self::start_at(Place::default(), programs, scratch, &[])
     }
 
-    /// The same, with these variables set.
+    /// The same with its index and its bytes at `place`, and with these variables set.
     ///
     /// # Errors
     /// It does not start.
-    pub fn start_with(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
-        Self::configured(programs, scratch, environment, None)
-    }
-
-    /// The same; it promotes by [`POLICY`], and the token may promote.
-    ///
-    /// # Errors
-    /// It does not start.
-    pub fn promoting(programs: &Programs, scratch: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
-        Self::configured(programs, scratch, environment, Some(POLICY))
-    }
-
-    fn configured(
+    pub fn start_at(
+        place: Place,
         programs: &Programs,
         scratch: &Path,
         environment: &[(String, String)],
-        policy: Option<&str>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
         let data = folder.path().join("data");
+        let policy = folder.path().join("policy.toml");
+        fs::write(&policy, POLICY)?;
         let config = folder.path().join("server.toml");
-        if let Some(policy) = policy {
-            let file = folder.path().join("policy.toml");
-            fs::write(&file, policy)?;
-            fs::write(&config, format!("[flywheel.promotion]\npolicy-file = {:?}\n", file.display().to_string()))?;
-        }
+        let promotion = format!("[flywheel.promotion]\npolicy-file = {:?}\n", policy.display().to_string());
+        fs::write(&config, place.config() + &promotion)?;
         let server = || {
             let mut command = programs.server()?;
             command.envs(environment.iter().map(|(name, value)| (name, value)));
-            command.arg("--data-dir").arg(&data);
-            if policy.is_some() {
-                command.arg("--config").arg(&config);
-            }
+            command.envs(place.variables()).arg("--data-dir").arg(&data).arg("--config").arg(&config);
             std::io::Result::Ok(command)
         };
         let mut command = server()?;
-        if policy.is_some() {
-            // With a configuration it makes none by itself.
-            command.args(["--init-cache", "main", "--public"]);
-        }
+        command.args(["--init-cache", "main", "--public"]);
         let (process, address) = spawn(command, folder.path())?;
-        let mut make = server()?;
-        make.args(["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d"]);
-        if policy.is_some() {
-            make.args(["--promote", "main"]);
-        }
-        let made = make.output()?;
+        let make = ["token", "make", "--sub", "bench", "--cache", "main", "--validity", "1d", "--promote", "main"];
+        let made = server()?.args(make).output()?;
         anyhow::ensure!(made.status.success(), "no token: {}", String::from_utf8_lossy(&made.stderr));
         let token = String::from_utf8(made.stdout)?.trim().to_owned();
-        Ok(Self { process, address, token, folder })
+        let objects = place.objects(&data);
+        Ok(Self { process, address, token, folder, objects, _place: place })
+    }
+
+    /// A server of any make that has been started: where it listens, a token for it, its folder, and where in that its objects are.
+    pub(crate) fn at(process: Killed, address: SocketAddr, token: String, folder: TempDir, objects: PathBuf) -> Self {
+        Self { process, address, token, folder, objects: Some(objects), _place: Place::default() }
     }
 
     /// Starts the server that `command` is, which knows where its data is, and waits until it answers. Nobody has a token for it.
@@ -102,7 +89,7 @@ impl Served {
     pub fn of(command: Command, scratch: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(scratch)?;
         let (process, address) = spawn(command, folder.path())?;
-        Ok(Self { process, address, token: String::new(), folder })
+        Ok(Self { process, address, token: String::new(), folder, objects: None, _place: Place::default() })
     }
 
     /// The process.
@@ -115,6 +102,12 @@ impl Served {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of its cache.
+    #[must_use]
+    pub fn cache(&self) -> String {
+        format!("http://{}/main", self.address)
     }
 
     /// A token that may pull and push.
@@ -145,12 +138,12 @@ impl Served {
         rss_peak(self.process.0.id())
     }
 
-    /// How many bytes and objects its storage has.
+    /// How many bytes and objects its storage has, if that is known here.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn stored(&self) -> anyhow::Result<(u64, u64)> {
-        below(&self.folder.path().join("data/store/objects"))
+    pub fn stored(&self) -> anyhow::Result<Option<(u64, u64)>> {
+        self.objects.as_deref().map(below).transpose()
     }
 }
 

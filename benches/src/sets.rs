@@ -58,7 +58,7 @@ pub struct Peer {
 
 /// Attic's figures for the sets of docs/performance.md, measured once on a quiet machine of the same class.
 #[must_use]
-pub fn attic(set: &str) -> Option<Peer> {
+pub fn attic_once(set: &str) -> Option<Peer> {
     match set {
         "small" => Some(Peer { wall: 3.9, server_cpu: 5.0, stored_mb: 0.23 }),
         "wheels" => Some(Peer { wall: 19.0, server_cpu: 26.0, stored_mb: 111.0 }),

@@ -25,23 +25,27 @@ pub struct Subject {
     pub missing: Arc<Vec<Vec<u8>>>,
     /// Requests for the NARs of each set.
     pub nars: Vec<Arc<Vec<Vec<u8>>>>,
+    /// What NARs are asked for with, each header ending in CR LF.
+    pub headers: String,
     /// The largest NAR: where it is, and its length as it is served.
     pub largest: (String, u64),
 }
 
 impl Subject {
-    /// Asks the cache for the narinfos of all paths, to learn where its NARs are.
+    /// Asks the cache for the narinfos of all paths, to learn where its NARs are. Those will be asked for with `headers`, each ending
+    /// in CR LF.
     ///
     /// # Errors
     /// It does not have them.
-    pub fn find(name: &str, url: &str, pid: Option<u32>, sets: &[DataSet]) -> anyhow::Result<Self> {
+    pub fn find(name: &str, url: &str, pid: Option<u32>, sets: &[DataSet], headers: &str) -> anyhow::Result<Self> {
         let base = Base::parse(url)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let found = runtime.block_on(narinfos(&base, sets));
         let found = found.with_context(|| format!("{name}, {url}, does not have the data sets"))?;
         let narinfos = sets.iter().flat_map(|set| &set.paths).map(|path| base.get(&narinfo(path), "")).collect();
         let missing = (0..1000_u32).map(|n| base.get(&format!("{n:032}.narinfo"), "")).collect();
-        let nars = found.iter().map(|set| Arc::new(set.iter().map(|(url, _)| base.get(url, "")).collect())).collect();
+        let nars = found.iter().map(|set| Arc::new(set.iter().map(|(url, _)| base.get(url, headers)).collect()));
+        let nars = nars.collect();
         let largest = found.into_iter().flatten().max_by_key(|(_, size)| *size).context("no data set")?;
         Ok(Self {
             name: name.to_owned(),
@@ -50,6 +54,7 @@ impl Subject {
             narinfos: Arc::new(narinfos),
             missing: Arc::new(missing),
             nars,
+            headers: headers.to_owned(),
             largest,
         })
     }

@@ -25,6 +25,12 @@ impl Samples {
         self.0.get(self.0.len().saturating_sub(1) / 2).copied().unwrap_or_default()
     }
 
+    /// Each of them so many times, for another unit.
+    #[must_use]
+    pub fn scaled(&self, by: f64) -> Self {
+        Self(self.0.iter().map(|value| value * by).collect())
+    }
+
     /// The median, and the least and the greatest if they differ from it in `digits`.
     #[must_use]
     pub fn show(&self, digits: usize) -> String {

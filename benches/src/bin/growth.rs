@@ -14,15 +14,14 @@ use std::{
 
 use anyhow::Context;
 use benches::{
+    backend::Place,
     roles::{Programs, in_its_role},
     served::Served,
     synthetic::{Chance, Shape, fill, path},
     table::Table,
 };
 use clap::{Parser, ValueEnum};
-use database::{DEFAULT_PRIORITY, Database, NewCache};
-use formats::{SecretKey, StoreDir};
-use protocol::{Clock, SystemClock};
+use database::Database;
 
 /// How many paths are asked about at once.
 const ASKED: u64 = 1000;
@@ -114,24 +113,14 @@ impl Subject {
         let url = database.as_ref().map(scratch::Database::url);
         let mut environment = vec![("ATTIC_SERVER_CONFIG_BASE64".to_owned(), config.to_owned())];
         environment.extend(url.clone().map(|url| ("ATTIC_SERVER_DATABASE_URL".to_owned(), url)));
-        let served = Served::start_with(&Programs::default(), &std::env::temp_dir(), &environment)?;
+        let served = Served::start_at(Place::default(), &Programs::default(), &std::env::temp_dir(), &environment)?;
         let begun = Instant::now();
         tokio::runtime::Runtime::new()?.block_on(async {
             let index: Arc<dyn Database> = match &url {
                 Some(url) => Arc::new(postgres::PostgresDatabase::connect(url, postgres::Options::default()).await?),
                 None => Arc::new(sqlite::SqliteDatabase::open(served.scratch().join("data/index.sqlite")).await?),
             };
-            let new = NewCache {
-                name: "main".parse()?,
-                is_public: true,
-                store_dir: StoreDir::default(),
-                priority: DEFAULT_PRIORITY,
-                upstream_key_names: Vec::new(),
-                retention: None,
-                key: SecretKey::generate("main".parse()?, [7; 32]),
-                now: SystemClock.now(),
-            };
-            let cache = index.create_cache(&new).await?.context("there is a cache main already")?;
+            let cache = index.find_cache(&"main".parse()?).await?.context("there is no cache main")?;
             let objects = served.scratch().join("data/store/objects");
             fill(&*index, cache.id, &objects, Shape { paths, chunks_each: 10, references_each: 4 }).await
         })?;

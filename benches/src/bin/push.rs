@@ -8,11 +8,13 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::Context;
 use benches::{
     account::{Account, ratio},
+    attic,
+    backend::{Backend, Services},
     process::{Usage, measure},
     proxy::Proxy,
     roles::{Programs, in_its_role},
     served::Served,
-    sets::{DataSet, attic},
+    sets::{DataSet, attic_once},
     table::{Samples, Table},
 };
 use clap::Parser;
@@ -27,6 +29,12 @@ struct Options {
     /// A way of pushing; may be given several times.
     #[arg(long = "way", value_enum, default_values = ["native", "attic"])]
     ways: Vec<Way>,
+    /// What is below our server; may be given several times.
+    #[arg(long = "on", value_enum, default_values = ["local"])]
+    backends: Vec<Backend>,
+    /// Also push to Attic's server, by its protocol: its program `atticd`, with `atticadm` beside it.
+    #[arg(long, value_name = "PROGRAM")]
+    attic: Option<PathBuf>,
     /// How often.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -58,12 +66,44 @@ enum Way {
     NixCopy,
 }
 
-impl Way {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Attic => "Attic's",
-            Self::NixCopy => "nix copy",
+/// A way of pushing, and where to.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    way: Way,
+    /// None is Attic's server.
+    backend: Option<Backend>,
+}
+
+impl Case {
+    /// All that are asked for.
+    fn all(options: &Options) -> Vec<Self> {
+        let ours = |backend: &Backend| {
+            let backend = Some(*backend);
+            options.ways.iter().map(move |way| Self { way: *way, backend })
+        };
+        let attic = options.attic.iter().map(|_| Self { way: Way::Attic, backend: None });
+        options.backends.iter().flat_map(ours).chain(attic).collect()
+    }
+
+    fn name(self) -> String {
+        let way = match self.way {
+            Way::Native => "native",
+            Way::Attic => "Attic's protocol",
+            Way::NixCopy => "nix copy",
+        };
+        match self.backend {
+            Some(Backend::Local) => way.to_owned(),
+            Some(backend) => format!("{way}, {}", backend.name()),
+            None => "Attic's server".to_owned(),
+        }
+    }
+
+    /// A fresh server for it.
+    fn start(self, options: &Options, programs: &Programs, services: &mut Services) -> anyhow::Result<Served> {
+        match (self.backend, &options.attic) {
+            (Some(backend), _) => Served::start_at(services.place(backend)?, programs, &options.scratch, &[]),
+            (None, Some(program)) => attic::start(program, programs, &options.scratch),
+            (None, None) => anyhow::bail!("there is no program of Attic's"),
         }
     }
 }
@@ -88,9 +128,10 @@ struct Figures {
     requests: Samples,
 }
 
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 12] = [
     "set",
     "way",
+    "where",
     "run",
     "wall_s",
     "path_info_s",
@@ -111,27 +152,31 @@ fn run(options: &Options) -> anyhow::Result<()> {
         .iter()
         .map(|set| Account::take(set, ChunkSizes::default(), level))
         .collect::<anyhow::Result<_>>()?;
+    let cases = Case::all(options);
+    let mut services = Services::new(&options.scratch);
     let mut figures: Vec<Vec<Figures>> =
-        options.sets.iter().map(|_| options.ways.iter().map(|_| Figures::default()).collect()).collect();
+        options.sets.iter().map(|_| cases.iter().map(|_| Figures::default()).collect()).collect();
     let mut single = Table::new(&SINGLE);
     // What goes over the wire is counted by a proxy, which takes CPU time from the others: one push each, and no time is taken of it.
     for (set, figures) in options.sets.iter().zip(&mut figures) {
-        for (way, figures) in options.ways.iter().zip(figures) {
-            count_bytes(options, &programs, set, *way, figures)?;
+        for (case, figures) in cases.iter().zip(figures) {
+            count_bytes(options, &programs, set, *case, &mut services, figures)?;
         }
     }
     for run in 0..options.runs {
         for (set, figures) in options.sets.iter().zip(&mut figures) {
-            for (way, figures) in options.ways.iter().zip(figures) {
-                let cells = once(options, &programs, set, *way, figures)?;
-                let about = [set.name.clone(), format!("{way:?}").to_lowercase(), run.to_string()];
+            for (case, figures) in cases.iter().zip(figures) {
+                let cells = once(options, &programs, set, *case, &mut services, figures)?;
+                let place = case.backend.map_or("attic's server", Backend::name);
+                let way = format!("{:?}", case.way).to_lowercase();
+                let about = [set.name.clone(), way, place.to_owned(), run.to_string()];
                 single.row(about.into_iter().chain(cells.iter().map(f64::to_string)).collect());
-                eprintln!("{} {}: {:.2} s", set.name, way.name(), cells[0]);
+                eprintln!("{} {}: {:.2} s", set.name, case.name(), cells[0]);
             }
         }
     }
     println!("{}", account_table(&options.sets, &accounts, level).markdown());
-    println!("{}", result_table(options, &accounts, &figures, cores).markdown());
+    println!("{}", result_table(options, &cases, &accounts, &figures, cores).markdown());
     if let Some(file) = &options.csv {
         fs::write(file, single.csv()).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -143,12 +188,13 @@ fn count_bytes(
     options: &Options,
     programs: &Programs,
     set: &DataSet,
-    way: Way,
+    case: Case,
+    services: &mut Services,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let server = Served::start(programs, &options.scratch)?;
+    let server = case.start(options, programs, services)?;
     let proxy = Proxy::start(server.address())?;
-    let (usage, _) = push(options, programs, set, way, &server, &format!("http://{}", proxy.address()))?;
+    let (usage, _) = push(options, programs, set, case.way, &server, &format!("http://{}", proxy.address()))?;
     anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
     let passed = proxy.passed();
     figures.sent.add(count(passed.to_server));
@@ -161,18 +207,20 @@ fn once(
     options: &Options,
     programs: &Programs,
     set: &DataSet,
-    way: Way,
+    case: Case,
+    services: &mut Services,
     figures: &mut Figures,
 ) -> anyhow::Result<[f64; 8]> {
     let nix = set.path_info_seconds()?;
-    let server = Served::start(programs, &options.scratch)?;
+    let server = case.start(options, programs, services)?;
     let url = format!("http://{}", server.address());
     let before = server.cpu_seconds()?;
     let started = Instant::now();
-    let (usage, requests) = push(options, programs, set, way, &server, &url)?;
-    let wall = if way == Way::NixCopy { started.elapsed().as_secs_f64() } else { usage.wall };
+    let (usage, requests) = push(options, programs, set, case.way, &server, &url)?;
+    let wall = if case.way == Way::NixCopy { started.elapsed().as_secs_f64() } else { usage.wall };
     anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
-    let (stored, objects) = server.stored()?;
+    // Of a bucket elsewhere nobody knows here.
+    let (stored, objects) = server.stored()?.unwrap_or_default();
     let mut note = |samples: fn(&mut Figures) -> &mut Samples, value: f64| {
         samples(figures).add(value);
         value
@@ -263,7 +311,13 @@ fn account_table(sets: &[DataSet], accounts: &[Account], level: i32) -> Table {
     table
 }
 
-fn result_table(options: &Options, accounts: &[Account], figures: &[Vec<Figures>], cores: usize) -> Table {
+fn result_table(
+    options: &Options,
+    cases: &[Case],
+    accounts: &[Account],
+    figures: &[Vec<Figures>],
+    cores: usize,
+) -> Table {
     let mut table = Table::new(&[
         "set, protocol",
         "wall s",
@@ -279,20 +333,20 @@ fn result_table(options: &Options, accounts: &[Account], figures: &[Vec<Figures>
         "Attic's wall s, and ours as a share",
     ]);
     for ((set, account), figures) in options.sets.iter().zip(accounts).zip(figures) {
-        for (way, figures) in options.ways.iter().zip(figures) {
+        for (case, figures) in cases.iter().zip(figures) {
             let own = (figures.wall.median() - figures.nix.median()).max(0.0);
-            let limit = match way {
+            let limit = match case.way {
                 Way::Native => Some(account.native()),
                 Way::Attic => Some(account.attic()),
                 // What Nix does is its own affair.
                 Way::NixCopy => None,
             };
             let limit = limit.map(|cpu| cpu / count(cores as u64));
-            let peer = attic(&set.name);
+            let peer = attic_once(&set.name);
             let pair =
                 |one: &Samples, other: &Samples| format!("{:.0}, {:.0}", one.median() / 1e6, other.median() / 1e6);
             table.row(vec![
-                format!("{}, {}", set.name, way.name()),
+                format!("{}, {}", set.name, case.name()),
                 figures.wall.show(2),
                 figures.nix.show(2),
                 limit.map_or_else(String::new, |limit| format!("{limit:.2}")),
@@ -300,7 +354,7 @@ fn result_table(options: &Options, accounts: &[Account], figures: &[Vec<Figures>
                 format!("{}, {}", figures.client_cpu.show(2), figures.server_cpu.show(2)),
                 pair(&figures.client_rss, &figures.server_rss),
                 format!("{:.1}, {:.2}", figures.sent.median() / 1e6, figures.received.median() / 1e6),
-                format!("{:.1}", figures.stored.median() / 1e6),
+                figures.stored.scaled(1e-6).show(1),
                 figures.objects.show(0),
                 figures.requests.show(0),
                 peer.map_or_else(String::new, |peer| format!("{:.1}; 1/{:.1}", peer.wall, peer.wall / own)),

@@ -7,18 +7,21 @@ use std::{fs, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use benches::{
+    attic,
+    backend::{Backend, Services},
+    board::Board,
+    harmonia::{self, Harmonia},
     http::Connection,
     load::{Outcome, Until, load},
     machine::machine,
     nginx::Nginx,
-    process::{forget_rss_peak, measure, rss_now},
+    process::{as_many_files_as_allowed, forget_rss_peak, measure, rss_now},
     promoted::Promoting,
     roles::{Programs, in_its_role},
     scattered,
     served::Served,
     sets::DataSet,
     subject::Subject,
-    table::{Samples, Table},
 };
 use clap::Parser;
 use formats::StoreDir;
@@ -35,6 +38,16 @@ struct Options {
     /// Start nginx as a peer, in front of what `nix copy --to file://…?compression=zstd` makes of the sets.
     #[arg(long)]
     nginx: bool,
+    /// Start harmonia as a peer, in front of this machine's store: its program `harmonia-cache`. It is asked for NARs as they are, and
+    /// once more for compressed ones, which is how Nix asks.
+    #[arg(long, value_name = "PROGRAM")]
+    harmonia: Option<PathBuf>,
+    /// Start Attic's server as a peer, and push the sets to it: its program `atticd`, with `atticadm` beside it.
+    #[arg(long, value_name = "PROGRAM")]
+    attic: Option<PathBuf>,
+    /// What is below our server; given several times, several servers are measured, and the first of them is what others are compared with.
+    #[arg(long = "on", value_enum, default_values = ["local"])]
+    backends: Vec<Backend>,
     /// Set a variable for the server, such as another database or storage.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
@@ -53,7 +66,7 @@ struct Options {
     /// Also compare a NAR of a thousand extents with one that lies in one piece.
     #[arg(long)]
     extents: bool,
-    /// How many idle connections to hold.
+    /// How many idle connections to hold; each takes a file of this program and one of the server.
     #[arg(long, default_value_t = 0)]
     idle: usize,
     /// Another server than the one that is built in.
@@ -76,45 +89,6 @@ fn main() -> ExitCode {
     in_its_role(|| run(&Options::parse()))
 }
 
-/// The figures: what is measured, and of each cache its samples.
-#[derive(Debug, Default)]
-struct Board {
-    rows: Vec<(String, usize, Vec<Samples>)>,
-}
-
-impl Board {
-    /// Adds a figure of the cache at `subject`; `digits` behind the point are shown.
-    fn add(&mut self, measure: &str, digits: usize, subject: usize, value: f64) {
-        let at = self.rows.iter().position(|(name, ..)| name == measure).unwrap_or_else(|| {
-            self.rows.push((measure.to_owned(), digits, Vec::new()));
-            self.rows.len() - 1
-        });
-        let samples = &mut self.rows[at].2;
-        samples.resize_with(samples.len().max(subject + 1), Samples::default);
-        samples[subject].add(value);
-    }
-
-    /// One column for each cache, and how many times the first has what each of the others has.
-    fn table(&self, subjects: &[Subject]) -> Table {
-        let ratios = subjects.iter().skip(1).map(|subject| format!("ours / {}", subject.name));
-        let columns: Vec<String> =
-            ["".to_owned()].into_iter().chain(subjects.iter().map(|s| s.name.clone())).chain(ratios).collect();
-        let mut table = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
-        for (measure, digits, samples) in &self.rows {
-            let shown =
-                |at: usize| samples.get(at).filter(|s| !s.is_empty()).map_or_else(String::new, |s| s.show(*digits));
-            let ours = samples.first().map_or(0.0, Samples::median);
-            let ratio = |at: usize| match samples.get(at).filter(|s| !s.is_empty()) {
-                Some(theirs) if theirs.median() > 0.0 => format!("{:.2}", ours / theirs.median()),
-                _ => String::new(),
-            };
-            let cells = (0..subjects.len()).map(shown).chain((1..subjects.len()).map(ratio));
-            table.row([measure.clone()].into_iter().chain(cells).collect());
-        }
-        table
-    }
-}
-
 fn run(options: &Options) -> anyhow::Result<()> {
     let programs = Programs { server: options.server.clone(), client: None };
     let scratch = tempfile::Builder::new().prefix("flywheel-bench-").tempdir_in(&options.scratch)?;
@@ -122,27 +96,52 @@ fn run(options: &Options) -> anyhow::Result<()> {
     // A line for each request is written by neither: nginx has `access_log off`.
     let mut environment = vec![("RUST_LOG".to_owned(), "info,http=off".to_owned())];
     environment.extend(options.environment.iter().cloned());
-    let start = if options.view { Served::promoting } else { Served::start_with };
-    let server = start(&programs, &options.scratch, &environment)?;
-    for set in &options.sets {
-        push(&programs, &server, set)?;
+    let mut services = Services::new(scratch.path());
+    let mut servers = Vec::new();
+    for backend in &options.backends {
+        let server = Served::start_at(services.place(*backend)?, &programs, &options.scratch, &environment)?;
+        for set in &options.sets {
+            push(&programs, &server, "native", set)?;
+        }
+        servers.push(server);
     }
     let nginx = options.nginx.then(|| Nginx::start(&options.sets, scratch.path())).transpose()?;
-    let ours = format!("http://{}/main", server.address());
-    let mut subjects = vec![Subject::find("ours", &ours, Some(server.pid()), &options.sets)?];
+    let harmonia = options.harmonia.as_ref().map(|program| Harmonia::start(program, scratch.path())).transpose()?;
+    let attic = options.attic.as_ref().map(|program| attic::start(program, &programs, scratch.path())).transpose()?;
+    if let Some(attic) = &attic {
+        for set in &options.sets {
+            push(&programs, attic, "attic", set)?;
+        }
+    }
+    let mut subjects = Vec::new();
+    for (backend, server) in options.backends.iter().zip(&servers) {
+        subjects.push(Subject::find(backend.name(), &server.cache(), Some(server.pid()), &options.sets, "")?);
+    }
+    let server = servers.first().context("no server")?;
     if options.view {
-        promote(&server, &options.sets)?;
-        subjects.push(Subject::find("view", &format!("{ours}@stable"), Some(server.pid()), &options.sets)?);
+        promote(server, &options.sets)?;
+        let view = format!("{}@stable", server.cache());
+        subjects.push(Subject::find("view", &view, Some(server.pid()), &options.sets, "")?);
     }
     if let Some(nginx) = &nginx {
-        subjects.push(Subject::find("nginx", &nginx.url(), Some(nginx.pid()), &options.sets)?);
+        subjects.push(Subject::find("nginx", &nginx.url(), Some(nginx.pid()), &options.sets, "")?);
+    }
+    if let Some(harmonia) = &harmonia {
+        let (url, pid) = (harmonia.url(), Some(harmonia.pid()));
+        subjects.push(Subject::find("harmonia", &url, pid, &options.sets, "")?);
+        subjects.push(Subject::find("harmonia with zstd", &url, pid, &options.sets, harmonia::ZSTD)?);
+    }
+    if let Some(attic) = &attic {
+        subjects.push(Subject::find("Attic", &attic.cache(), Some(attic.pid()), &options.sets, "")?);
     }
     for (name, url) in &options.peers {
-        subjects.push(Subject::find(name, url, None, &options.sets)?);
+        subjects.push(Subject::find(name, url, None, &options.sets, "")?);
     }
     let mut board = Board::default();
     // What pushing took is measured elsewhere.
-    forget_rss_peak(server.pid())?;
+    for server in &servers {
+        forget_rss_peak(server.pid())?;
+    }
     for run in 0..options.runs {
         eprintln!("run {} of {}", run + 1, options.runs);
         if run == 0 {
@@ -160,14 +159,18 @@ fn run(options: &Options) -> anyhow::Result<()> {
         if options.nix_copy {
             nix_copy(options, &subjects, scratch.path(), &mut board)?;
         }
-        missing_paths(&server, &subjects[0], &mut board)?;
+        for (at, server) in servers.iter().enumerate() {
+            missing_paths(server, &subjects[at], at, &mut board)?;
+        }
     }
-    board.add("RSS at its peak while reading, MB", 0, 0, megabytes(server.rss_peak()?));
+    for (at, server) in servers.iter().enumerate() {
+        board.add("RSS at its peak while reading, MB", 0, at, megabytes(server.rss_peak()?));
+    }
     if options.extents {
-        extents(options, &programs, &server, &ours, scratch.path(), &mut board)?;
+        extents(options, &programs, server, scratch.path(), &mut board)?;
     }
     if options.idle > 0 {
-        idle(options.idle, &server, &subjects[0], &mut board)?;
+        idle(options.idle, server, &subjects[0], &mut board)?;
     }
     let table = board.table(&subjects);
     println!("{}", table.markdown());
@@ -189,11 +192,11 @@ fn promote(server: &Served, sets: &[DataSet]) -> anyhow::Result<()> {
     })
 }
 
-fn push(programs: &Programs, server: &Served, set: &DataSet) -> anyhow::Result<()> {
+fn push(programs: &Programs, server: &Served, protocol: &str, set: &DataSet) -> anyhow::Result<()> {
     let list = server.scratch().join("paths");
     fs::write(&list, set.paths.join("\n"))?;
     let mut command = programs.client()?;
-    command.args(["--quiet", "push", "main", "--stdin"]).stdin(fs::File::open(&list)?);
+    command.args(["--quiet", "push", "main", "--stdin", "--protocol", protocol]).stdin(fs::File::open(&list)?);
     command.env("ATTIC_SERVER", format!("http://{}", server.address())).env("ATTIC_TOKEN", server.token());
     let usage = measure(&mut command)?;
     anyhow::ensure!(usage.status.success(), "the push of {} ended with {}", set.name, usage.status);
@@ -262,7 +265,7 @@ fn first_bytes(subjects: &[Subject], board: &mut Board) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (at, subject) in subjects.iter().enumerate() {
         let (url, size) = &subject.largest;
-        let whole = subject.base.get(url, "");
+        let whole = subject.base.get(url, &subject.headers);
         let half = subject.base.get(url, &format!("Range: bytes={}-\r\n", size / 2));
         let (first, resumed) = runtime.block_on(async {
             let mut connection = Connection::open(subject.base.address).await?;
@@ -306,13 +309,13 @@ fn nix_copy(
 }
 
 /// A thousand hashes that nobody has, asked about at once: ours alone has such a question.
-fn missing_paths(server: &Served, ours: &Subject, board: &mut Board) -> anyhow::Result<()> {
+fn missing_paths(server: &Served, ours: &Subject, at: usize, board: &mut Board) -> anyhow::Result<()> {
     let hashes: Vec<String> = (0..1000).map(|n| format!("\"{n:032}\"")).collect();
     let json = format!("{{\"cache\":\"main\",\"store_path_hashes\":[{}]}}", hashes.join(","));
     let requests = Arc::new(vec![ours.base.post("_api/v1/get-missing-paths", server.token(), &json); 50]);
     let outcome = load(&ours.base, &requests, 200, 1, Until::AllOnce)?;
-    board.add("get-missing-paths of 1,000 hashes: p50 ms", 2, 0, outcome.quantile(0.5) * 1e3);
-    board.add("get-missing-paths of 1,000 hashes: p99 ms", 2, 0, outcome.quantile(0.99) * 1e3);
+    board.add("get-missing-paths of 1,000 hashes: p50 ms", 2, at, outcome.quantile(0.5) * 1e3);
+    board.add("get-missing-paths of 1,000 hashes: p99 ms", 2, at, outcome.quantile(0.99) * 1e3);
     Ok(())
 }
 
@@ -320,15 +323,14 @@ fn extents(
     options: &Options,
     programs: &Programs,
     server: &Served,
-    url: &str,
     scratch: &std::path::Path,
     board: &mut Board,
 ) -> anyhow::Result<()> {
     let sets = scattered::sets(scratch)?;
     for set in &sets {
-        push(programs, server, set)?;
+        push(programs, server, "native", set)?;
     }
-    let subject = Subject::find("ours", url, None, &sets)?;
+    let subject = Subject::find("ours", &server.cache(), None, &sets, "")?;
     for _ in 0..options.runs {
         for (set, requests) in sets.iter().zip(&subject.nars).skip(1) {
             let outcome = load(&subject.base, requests, 200, 1, Until::AllOnce)?;
@@ -341,6 +343,7 @@ fn extents(
 
 /// Opens connections, each of which has asked once, and sees what they weigh.
 fn idle(connections: usize, server: &Served, ours: &Subject, board: &mut Board) -> anyhow::Result<()> {
+    as_many_files_as_allowed()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let before = rss_now(server.pid())?;
     let request = &ours.narinfos[0];

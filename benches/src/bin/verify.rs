@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let programs = Programs { server: options.server.clone(), client: None };
-    let server = Served::promoting(&programs, &options.scratch, &[])?;
+    let server = Served::start(&programs, &options.scratch)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let promoting = Promoting::at(server.address(), server.token())?;
     let (root, bytes) = runtime.block_on(push(&promoting, options))?;
