@@ -16,17 +16,21 @@ tokio::task_local! {
     static AS_OF: Cell<Option<Revision>>;
 }
 
-/// Does work to which the index has one state: where it takes a question to know that, it is asked once. Only for work that writes
+/// Does work to which the index has one state, which is looked at once. Only for work that writes
 /// nothing, since it would not see that, and that is short.
 pub async fn as_of_one_state<T>(work: impl Future<Output = T>) -> T {
     AS_OF.scope(Cell::new(None), work).await
 }
 
-async fn ask(database: &dyn Database) -> Option<Revision> {
+/// The state of the index, as the request knows it or as the index tells it.
+async fn state(database: &dyn Database) -> Option<Revision> {
     if let Ok(Some(known)) = AS_OF.try_with(Cell::get) {
         return Some(known);
     }
-    let state = database.ask_revision().await;
+    let state = match database.revision() {
+        Some(now) => Some(now),
+        None => database.ask_revision().await,
+    };
     // Outside of such work nothing is remembered.
     let _ = AS_OF.try_with(|known| known.set(state));
     state
@@ -70,10 +74,7 @@ impl<K: Eq + Hash, V: Clone + Weigh> Kept<K, V> {
         asked: K,
         make: impl AsyncFnOnce(&K) -> Result<V, E>,
     ) -> Result<V, E> {
-        let now = match database.revision() {
-            Some(now) => Some(now),
-            None => ask(database).await,
-        };
+        let now = state(database).await;
         if let Some(now) = now
             && let Some((then, answer)) = self.0.get(&asked)
             && then == now

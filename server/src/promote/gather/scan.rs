@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{app::App, fetch::FetchError, promote::evidence::Scan, store::processors};
 
-/// The most NARs that are read at a time: requests want processors, too.
-const AT_A_TIME: usize = 2;
+/// The most NARs that are read at a time: two keep two processors busy, and requests want some, too; the third one is for while another
+/// waits for the index or the storage.
+const AT_A_TIME: usize = 3;
 
 /// Several NARs at once.
 pub(super) async fn all(
@@ -27,7 +28,7 @@ pub(super) async fn all(
     meter: &Meter,
 ) -> Result<BTreeMap<StorePath, Scan>, GatherError> {
     let needles = Arc::new(Needles::new(&cache.store_dir));
-    let at_a_time = processors().min(AT_A_TIME);
+    let at_a_time = (processors() + 1).min(AT_A_TIME);
     let scans = stream::iter(paths).map(|info| {
         let needles = Arc::clone(&needles);
         async move {

@@ -26,13 +26,13 @@ pub(super) fn read(file: &File, body: &mut [u8], offset: u64) -> io::Result<()> 
 
 /// How far apart the bytes are that are asked for to find out whether all are in the cache: what Linux reads ahead.
 #[cfg(target_os = "linux")]
-const STRIDE: u64 = 128 << 10;
+const STRIDE: usize = 128 << 10;
 
 /// Whether the bytes can be sent without waiting for a disk, in all likelihood.
 #[cfg(target_os = "linux")]
 pub(super) fn holds(file: &File, range: &std::ops::Range<u64>) -> bool {
     let last = range.end.saturating_sub(1);
-    let mut places = (range.start..last).step_by(STRIDE as usize).chain([last]);
+    let mut places = (range.start..last).step_by(STRIDE).chain([last]);
     places.all(|place| read(file, &mut [0], place).is_ok())
 }
 
