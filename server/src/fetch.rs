@@ -10,6 +10,7 @@ mod budget;
 mod cache;
 mod extent;
 mod frames;
+mod leaving;
 mod scan;
 mod taken;
 

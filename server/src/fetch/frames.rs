@@ -13,6 +13,7 @@ use super::{
     budget::{Budget, Share, hold},
     extent::{extents_of, is_whole},
     is_damage,
+    leaving::Leaving,
     taken::Taken,
 };
 use crate::pack;
@@ -38,7 +39,7 @@ pub struct Frames {
 }
 
 /// Neighbours, and where they are to be had.
-enum Segment {
+pub(super) enum Segment {
     Stored(Vec<ChunkLocation>),
     /// Here, in all likelihood; never more than are held in memory.
     Kept(Vec<ChunkLocation>),
@@ -91,7 +92,26 @@ impl Frames {
         &self,
         chunks: &[ChunkLocation],
     ) -> impl Stream<Item = Checked<T>> + Send + 'static + use<T> {
-        let segments = self.segments(chunks, self.storage.extent_size());
+        Leaving::new(self.clone(), self.segments(chunks, self.storage.extent_size()))
+    }
+
+    /// The frames of a segment that stays in its file, or the segment.
+    pub(super) fn left<T: Taken>(&self, segment: Segment) -> Result<(Vec<ChunkLocation>, T), Segment> {
+        match segment {
+            Segment::Stored(chunks) => match T::left(&*self.storage, &chunks) {
+                Some(left) => Ok((chunks, left)),
+                None => Err(Segment::Stored(chunks)),
+            },
+            Segment::Kept(chunks) => Err(Segment::Kept(chunks)),
+        }
+    }
+
+    /// The frames of segments that are read; the next ones ahead of time. `is_first` says that no byte of the answer has left.
+    pub(super) fn read_ahead<T: Taken>(
+        &self,
+        segments: Vec<Segment>,
+        is_first: bool,
+    ) -> impl Stream<Item = Checked<T>> + Send + 'static + use<T> {
         let this = self.clone();
         Ahead::new(segments.into_iter().enumerate().map(move |(at, segment)| {
             let this = this.clone();
@@ -100,14 +120,8 @@ impl Frames {
             let length = range.end - range.start;
             let weight = if is_held_whole(chunks, length) { length } else { EXTENT_BYTES };
             let open = async move {
-                if let Segment::Stored(chunks) = &segment
-                    && let Some(left) = T::left(&*this.storage, chunks)
-                {
-                    let chunks = chunks.clone();
-                    return Ok(stream::once(async { Ok((chunks, left)) }).boxed());
-                }
                 let share = match &this.budget {
-                    Some(budget) => Some(budget.take(pack, weight, at == 0).await?),
+                    Some(budget) => Some(budget.take(pack, weight, is_first && at == 0).await?),
                     None => None,
                 };
                 let frames = match segment {

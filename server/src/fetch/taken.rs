@@ -13,7 +13,7 @@ use crate::pack;
 const LEAST_LEFT: u64 = 32 << 10;
 
 /// Stored bytes as a reader takes them.
-pub trait Taken: From<Bytes> + Send + 'static {
+pub trait Taken: From<Bytes> + Send + Unpin + 'static {
     /// Adjacent frames where they are, if the reader takes them so and the storage has them so.
     fn left(storage: &dyn Storage, chunks: &[ChunkLocation]) -> Option<Self>;
 

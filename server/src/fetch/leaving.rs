@@ -1,0 +1,76 @@
+//! Frames one after the other: those that stay in their files at once, the others as they are read.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use database::ChunkLocation;
+use futures::{Stream, StreamExt, stream::BoxStream};
+
+use super::{
+    Taken,
+    frames::{Checked, Frames, Segment},
+};
+
+/// The frames of segments, in order.
+///
+/// Whether a segment stays in its file is asked when its turn comes, or when what comes before it is begun to be read. What is read
+/// goes ahead by itself, up to the next segment that stays.
+pub(super) struct Leaving<T> {
+    frames: Frames,
+    rest: VecDeque<Segment>,
+    reading: Option<BoxStream<'static, Checked<T>>>,
+    /// Comes after what is being read.
+    left: Option<(Vec<ChunkLocation>, T)>,
+    /// Whether nothing has come yet.
+    is_first: bool,
+}
+
+impl<T: Taken> Leaving<T> {
+    pub(super) fn new(frames: Frames, segments: Vec<Segment>) -> Self {
+        Self { frames, rest: segments.into(), reading: None, left: None, is_first: true }
+    }
+
+    /// The next segments that have to be read; keeps the one after them if that stays.
+    fn to_read(&mut self) -> Vec<Segment> {
+        let mut run = Vec::new();
+        while let Some(segment) = self.rest.pop_front() {
+            match self.frames.left(segment) {
+                Ok(left) => {
+                    self.left = Some(left);
+                    break;
+                }
+                Err(segment) => run.push(segment),
+            }
+        }
+        run
+    }
+}
+
+impl<T: Taken> Stream for Leaving<T> {
+    type Item = Checked<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Checked<T>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                match ready!(reading.poll_next_unpin(context)) {
+                    Some(frames) => return Poll::Ready(Some(frames)),
+                    None => self.reading = None,
+                }
+            }
+            if let Some(left) = self.left.take() {
+                self.is_first = false;
+                return Poll::Ready(Some(Ok(left)));
+            }
+            let run = self.to_read();
+            if !run.is_empty() {
+                let is_first = std::mem::take(&mut self.is_first);
+                self.reading = Some(self.frames.read_ahead(run, is_first).boxed());
+            } else if self.left.is_none() {
+                return Poll::Ready(None);
+            }
+        }
+    }
+}
