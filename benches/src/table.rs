@@ -75,10 +75,14 @@ impl Table {
         text
     }
 
-    /// As CSV; no cell of ours has a comma.
+    /// As CSV (RFC 4180).
     #[must_use]
     pub fn csv(&self) -> String {
-        self.0.iter().map(|row| row.join(",") + "\n").collect()
+        let quoted = |cell: &String| match cell.contains([',', '"', '\n']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell.clone(),
+        };
+        self.0.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n").collect()
     }
 }
 
@@ -99,6 +103,7 @@ mod tests {
         let mut table = Table::new(&["a", "b"]);
         table.row(vec!["1".to_owned(), same.show(2)]);
         assert_eq!(table.markdown(), "| a | b |\n| --- | --- |\n| 1 | 1.01 (1.01–1.02) |\n");
-        assert_eq!(table.csv(), "a,b\n1,1.01 (1.01–1.02)\n");
+        table.row(vec!["a, \"b\"".to_owned(), String::new()]);
+        assert_eq!(table.csv(), "a,b\n1,1.01 (1.01–1.02)\n\"a, \"\"b\"\"\",\n");
     }
 }
