@@ -1,5 +1,4 @@
 //! What a narinfo costs, counted in allocations: a copy that comes in unseen shows here, on any machine.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
 
 use allocation_counter::measure;
 use formats::{NarInfo, SecretKey, StoreDir};

@@ -1,5 +1,4 @@
 //! What cutting costs, counted in allocations: a copy or a buffer that comes in unseen shows here, on any machine.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is how a test fails")]
 
 use allocation_counter::measure;
 use formats::nar::Limits;

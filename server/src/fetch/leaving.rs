@@ -34,7 +34,7 @@ impl<T: Taken> Leaving<T> {
     }
 
     /// The next segments that have to be read; keeps the one after them if that stays.
-    fn to_read(&mut self) -> Vec<Segment> {
+    fn next_to_read(&mut self) -> Vec<Segment> {
         let mut run = Vec::new();
         while let Some(segment) = self.rest.pop_front() {
             match self.frames.left(segment) {
@@ -64,7 +64,7 @@ impl<T: Taken> Stream for Leaving<T> {
                 self.is_first = false;
                 return Poll::Ready(Some(Ok(left)));
             }
-            let run = self.to_read();
+            let run = self.next_to_read();
             if !run.is_empty() {
                 let is_first = std::mem::take(&mut self.is_first);
                 self.reading = Some(self.frames.read_ahead(run, is_first).boxed());

@@ -99,7 +99,7 @@ mod tests {
     async fn objects_are_read_from_every_bucket_that_rows_name() {
         let folder = tempfile::tempdir().unwrap();
         let service = Service::start(folder.path());
-        let long: Vec<u8> = (0..3 << 20).map(|at: u32| (at / 7) as u8).collect();
+        let long: Vec<u8> = (0..3 << 20).map(|at: u32| (at / 7).to_le_bytes()[0]).collect();
         std::fs::create_dir(service.root().join("older")).unwrap();
         std::fs::write(service.objects().join("a.chunk"), &long).unwrap();
         std::fs::write(service.objects().join("empty.chunk"), "").unwrap();
