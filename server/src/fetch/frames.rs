@@ -83,7 +83,13 @@ impl Frames {
         };
         let bytes = self.storage.read_now(&pack::key(extent.pack), &range)?;
         let is_whole = extent.frames(&bytes).all(|(_, frame)| frame.is_ok());
-        is_whole.then(|| share.map_or(bytes.clone(), |share| hold(bytes, share)))
+        if !is_whole {
+            return None;
+        }
+        Some(match share {
+            Some(share) => hold(bytes, share),
+            None => bytes,
+        })
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked, now or lately. The next ones are read ahead of

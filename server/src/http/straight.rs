@@ -3,11 +3,7 @@
 //! The table of routes has nothing for them and hands them on, by way of half a dozen futures and bodies in boxes, which took
 //! more time than the answers.
 
-use axum::{
-    extract::Request,
-    http::{Method, request::Parts},
-    response::Response,
-};
+use axum::{extract::Request, http::request::Parts, response::Response};
 use http_body::Body as _;
 
 use super::{
@@ -21,10 +17,9 @@ use crate::app::App;
 
 /// What a request wants, if it is one of these.
 pub(super) fn wanted(request: &Request) -> Option<Address> {
-    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     let uri = request.uri();
     // A body would have to be read; and what begins like this is in the table.
-    if !reads || !request.body().is_end_stream() || uri.path().starts_with("/_") {
+    if !substituter::reads(request.method()) || !request.body().is_end_stream() || uri.path().starts_with("/_") {
         return None;
     }
     let address = Address::parse(uri.path(), uri.query())?;

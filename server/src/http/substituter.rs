@@ -34,14 +34,21 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Response 
     let Some(address) = Address::parse(request.uri().path(), request.uri().query()) else {
         return ApiError::new(ErrorCode::NotFound, "There is nothing at this address.").into_response();
     };
-    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
-    let Answer { mut response, route, cache } =
-        if reads { read(&app, address, Asked::of(&request)).await } else { write(&app, address, request).await };
+    let Answer { mut response, route, cache } = if reads(request.method()) {
+        read(&app, address, Asked::of(&request)).await
+    } else {
+        write(&app, address, request).await
+    };
     response.extensions_mut().insert(route);
     if let Some(cache) = cache {
         response.extensions_mut().insert(cache);
     }
     response
+}
+
+/// Whether a request with this method asks for a file.
+pub(super) fn reads(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }
 
 /// Answers a question for a file.
