@@ -1,5 +1,7 @@
 //! Importing a deployment of Attic: its caches with their keys, and their paths.
 
+mod nar;
+
 use std::sync::Arc;
 
 use database::{Cache, CacheChange, Database, NewCache};
@@ -9,19 +11,17 @@ use protocol::{CacheName, Clock, attic::UploadPathNarInfo};
 use serde::Serialize;
 use source::attic::{AtticCache, AtticDatabase, AtticFiles, AtticObject};
 
+use self::nar::{BrokeOff, nar};
 use super::{
     ImportError, ImportOptions, Importer,
     report::{ImportProgress, ImportReport},
-    retry::{PathError, chain},
+    retry::{PathError, chain, retry},
 };
 use crate::{
     http::attic::path_info,
-    ingest::{Imported, ImportedFile, Ingest, PushOutcome, decoded},
+    ingest::{BodyError, Imported, ImportedFile, Ingest, IngestError, PushOutcome},
     journal::Journal,
 };
-
-/// How many chunks of a NAR are asked for before they are needed: in a bucket each takes a round trip.
-const ASKED_AHEAD: usize = 8;
 
 /// Attic's database and files.
 #[derive(Debug)]
@@ -226,32 +226,22 @@ async fn take(
         return Err("the upload of its NAR has never ended".to_owned());
     }
     let path = &path;
-    // What is wrong with a file stays wrong.
-    let work = async {
+    let outcome = retry(async || {
         if let Some(outcome) = importer.ingest.import_known(&importer.cache, path).await? {
             return Ok(outcome);
         }
         let chunks = attic.database.chunks(object.nar_id, object.num_chunks).await?;
-        let files = attic.files.clone();
-        let plain = stream::iter(chunks).map(move |chunk| {
-            let files = files.clone();
-            async move {
-                let invalid = |error: String| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-                let compression: Compression =
-                    chunk.compression.parse().map_err(|_| invalid(chunk.compression.clone()))?;
-                let body = files.read(&chunk.file).await.map_err(|error| invalid(chain(&error)))?;
-                Ok::<_, std::io::Error>(decoded(compression, body))
-            }
-        });
-        let body = plain.buffered(ASKED_AHEAD).map(|opened| match opened {
-            Ok(body) => body.boxed(),
-            Err(error) => stream::once(async move { Err(error) }).boxed(),
-        });
-        let body = body.flatten().boxed();
+        let broke = BrokeOff::default();
+        let body = nar(&attic.files, chunks, &broke);
         let file = ImportedFile { compression: Compression::None, hash: None, size: None, body };
-        Ok::<_, PathError>(importer.ingest.import_nar(&importer.cache, path.clone(), file).await?)
-    };
-    work.await.map_err(|error| {
+        let taken = importer.ingest.import_nar(&importer.cache, path.clone(), file).await;
+        taken.map_err(|error| match (error, broke.take()) {
+            (IngestError::Body(_), Some(error)) => PathError::Source(error),
+            (error @ IngestError::Body(BodyError::Cut(_)), None) => PathError::Damaged(error),
+            (error, _) => PathError::Ingest(error),
+        })
+    });
+    outcome.await.map_err(|error| {
         if let PathError::Ingest(error) = &error {
             importer.heed(error);
         }

@@ -28,6 +28,9 @@ pub(super) enum PathError {
     Source(#[from] source::Error),
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// The source gave all that it has, and that is no NAR.
+    #[error(transparent)]
+    Damaged(IngestError),
 }
 
 impl Passing for PathError {
@@ -38,7 +41,7 @@ impl Passing for PathError {
             Self::Ingest(IngestError::Store(error)) => {
                 matches!(error, StoreError::ElsewhereFailed | StoreError::Commit(_))
             }
-            Self::Ingest(_) => false,
+            Self::Ingest(_) | Self::Damaged(_) => false,
         }
     }
 }

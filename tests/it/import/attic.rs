@@ -25,11 +25,10 @@ async fn caches_keys_and_paths_move_in() {
     for client in clients() {
         let server = Server::new();
         let attic = AtticFixture::new(&server.scratch().join("attic")).await;
-        move_in(server, &client, attic, None).await;
+        move_in(server, &client, attic, None, || ()).await;
     }
 }
 
-/// A service that fails now and then.
 #[tokio::test]
 async fn a_deployment_in_a_bucket_moves_in() {
     for client in clients().into_iter().take(1) {
@@ -37,13 +36,25 @@ async fn a_deployment_in_a_bucket_moves_in() {
         let folder = server.scratch().join("attic");
         let service = Service::start(folder.join("service"));
         let attic = AtticFixture::with(&folder, Chunks::bucket(service.endpoint()).await).await;
-        service.disturb(|asked| match asked.number % 11 {
+        move_in(server, &client, attic, None, || disturb(&service)).await;
+    }
+}
+
+/// A service that fails now and then, and with one object for so long that the request for it gives up.
+fn disturb(service: &Service) {
+    let mut unlucky = (None, 0);
+    service.disturb(move |asked| {
+        let (path, times) = &mut unlucky;
+        if asked.path.ends_with(".chunk") && path.get_or_insert_with(|| asked.path.to_owned()) == asked.path {
+            *times += 1;
+            return (*times <= 8).then_some(Fault::Answer(503, "SlowDown"));
+        }
+        match asked.number % 11 {
             3 => Some(Fault::Answer(503, "SlowDown")),
             7 => Some(Fault::Refuse),
             _ => None,
-        });
-        move_in(server, &client, attic, None).await;
-    }
+        }
+    });
 }
 
 #[tokio::test]
@@ -58,7 +69,7 @@ async fn a_deployment_on_postgres_and_garage_moves_in() {
         let database = scratch::Database::new();
         let folder = server.scratch().join("attic");
         let attic = AtticFixture::with(&folder, Chunks::bucket(garage.endpoint(0)).await).await;
-        move_in(server, &client, attic, Some(&database)).await;
+        move_in(server, &client, attic, Some(&database), || ()).await;
     }
 }
 
@@ -105,6 +116,7 @@ async fn move_in(
     client: &NixClient,
     mut attic: AtticFixture,
     moved_to: Option<&scratch::Database>,
+    begin: impl FnOnce(),
 ) {
     assert!(server.terminate().success());
     let nix = client.at_home(&server, &[]);
@@ -166,6 +178,7 @@ async fn move_in(
     let config = attic.config();
     let deployment = attic.close().await;
     let before = deployment.contents().await;
+    begin();
 
     let (code, reports) = run(&server, &["import-attic", &config]);
     assert_eq!(code, 1, "{reports:#}");

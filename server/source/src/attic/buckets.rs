@@ -51,10 +51,12 @@ impl AtticBuckets {
                 "the bucket {bucket} is one more than the {MAX_BUCKETS} that a deployment may have"
             )));
         };
+        let name = bucket.to_owned();
+        let failed = move |source| Error::Bucket { bucket: name.clone(), source };
         match storage.stream_object(&key).await {
-            Ok(pieces) => Ok(pieces.map_err(io::Error::other).boxed()),
+            Ok(pieces) => Ok(pieces.map_err(move |source| io::Error::other(failed(source))).boxed()),
             Err(storage::Error::NotFound { key }) => Err(Error::Gone(format!("{key} in the bucket {bucket}"))),
-            Err(source) => Err(Error::Bucket { bucket: bucket.to_owned(), source }),
+            Err(source) => Err(failed(source)),
         }
     }
 
