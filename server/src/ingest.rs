@@ -19,16 +19,13 @@ mod path;
 mod storing;
 mod upload;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use database::{Cache, Database, PathOutcome};
 use formats::{NarHash, StorePath};
+use memory::InUse;
 use protocol::{ChunkSizes, Clock, ErrorCode};
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 pub use body::{BodyError, BodyReader, WireDigest};
 pub use import::{Imported, ImportedFile, decoded};
@@ -155,7 +152,7 @@ pub struct Ingest {
     /// Room for the frames that streams of native push keep at hand, in bytes.
     recent: Arc<Semaphore>,
     /// One upload of a NAR at a time: the second finds it there.
-    nars: Mutex<HashMap<NarHash, Weak<tokio::sync::Mutex<()>>>>,
+    nars: InUse<NarHash, Mutex<()>>,
 }
 
 impl Ingest {
@@ -171,7 +168,7 @@ impl Ingest {
     ) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_concurrent_uploads.max(1)));
         let recent = Arc::new(Semaphore::new(native::RECENT_BYTES));
-        Self { store, database, clock, sizes, limits, proof_of_possession, permits, recent, nars: Mutex::default() }
+        Self { store, database, clock, sizes, limits, proof_of_possession, permits, recent, nars: InUse::default() }
     }
 
     /// What undoes compression that was done elsewhere.
@@ -202,18 +199,6 @@ impl Ingest {
 
     /// Waits until nobody else uploads the same NAR.
     async fn alone_with(&self, nar: NarHash) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut nars = self.nars.lock().unwrap_or_else(PoisonError::into_inner);
-            nars.retain(|_, lock| lock.strong_count() > 0);
-            match nars.get(&nar).and_then(Weak::upgrade) {
-                Some(lock) => lock,
-                None => {
-                    let lock = Arc::default();
-                    nars.insert(nar, Arc::downgrade(&lock));
-                    lock
-                }
-            }
-        };
-        lock.lock_owned().await
+        self.nars.get(&nar, Default::default).lock_owned().await
     }
 }

@@ -18,8 +18,8 @@ tokio::task_local! {
 
 /// Does work to which the index has one state, which is looked at once. Only for work that writes
 /// nothing, since it would not see that, and that is short.
-pub async fn as_of_one_state<T>(work: impl Future<Output = T>) -> T {
-    AS_OF.scope(Cell::new(None), work).await
+pub fn as_of_one_state<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    AS_OF.scope(Cell::new(None), work)
 }
 
 /// The state of the index, as the request knows it or as the index tells it.

@@ -15,6 +15,7 @@
 
 mod backing;
 pub(crate) mod cutting_proxy;
+mod fsck;
 mod half_push;
 mod http;
 mod nar;
@@ -25,6 +26,7 @@ mod server;
 mod shelf;
 
 pub(crate) use backing::Backing;
+pub(crate) use fsck::Fsck;
 pub(crate) use half_push::HalfPush;
 pub(crate) use http::{Answer, Http, answer, try_answer};
 pub(crate) use nar::{Node, TestPath};

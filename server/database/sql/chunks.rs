@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use database::{
-    CacheId, ChunkId, ChunkLocation, ChunkRuns, Chunks, Collection, Commit, CommitError, PackName, PathOutcome, Result,
+    CacheId, ChunkCollection, ChunkId, ChunkLocation, ChunkRuns, Chunks, Commit, CommitError, PackName, PathOutcome,
+    Result,
 };
 use protocol::{ChunkHash, Timestamp};
 

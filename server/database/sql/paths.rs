@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use database::{CacheId, Collection, Error, NarFile, NarId, PathRow, Paths, Result, Totals, Upload};
+use database::{CacheId, Error, NarFile, NarId, PathCollection, PathRow, Paths, Result, Totals, Upload};
 use formats::{FileHash, NarHash, PathInfo, Signature, StorePath, StorePathHash};
 use protocol::Timestamp;
 

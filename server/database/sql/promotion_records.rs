@@ -12,7 +12,7 @@ use protocol::{
 };
 
 use super::{
-    promotion::{find_claim, insert_observations, list_keys, receipt, resolve, revision, text},
+    promotion::{find_claim, insert_observations, list_keys, receipt, resolve_observations, revision, text},
     promotion_rules::{attest, insert_policy, read_policy},
 };
 use crate::{
@@ -175,7 +175,7 @@ async fn restore(connection: &mut Connection, cache: CacheId, fact: &PromotionFa
             Ok(true)
         }
         PromotionFact::Resolved(fact) => {
-            resolve(connection, cache, fact.path.hash(), &fact.resolution).await.map(|()| true)
+            resolve_observations(connection, cache, fact.path.hash(), &fact.resolution).await.map(|()| true)
         }
         PromotionFact::Tag(fact) => restore_tag(connection, cache, fact).await.map(|()| true),
         PromotionFact::Revision(fact) => restore_revision(connection, cache, fact).await.map(|()| true),

@@ -33,8 +33,8 @@ pub use audit::{Act, ActFilter, ActMark, ActRow, Audit, NewAct, Outcome};
 pub use cache_limits::{CacheLimits, Limits};
 pub use chunk::{ChunkId, ChunkLocation, NewChunk, NewPack, PackId, PackName};
 pub use collection::{
-    CollectedCache, Collection, DocumentAge, Grave, MovedRun, NarChunks, PackUse, PackedChunk, PathAge, PathReferences,
-    PathWeight, Removal, Rewrite, UploadAge, Watermark,
+    ChunkCollection, CollectedCache, DocumentAge, Grave, MovedRun, NarChunks, PackCollection, PackUse, PackedChunk,
+    PathAge, PathCollection, PathReferences, PathWeight, Removal, Rewrite, UploadAge, Watermark,
 };
 pub use commit::{ChunkPointer, Commit, CommitError, NewDocument, NewNar, NewPath, NewUpload, PathOutcome};
 pub use copying::Copying;
@@ -68,7 +68,9 @@ pub trait Database:
     + Documents
     + Leases
     + Inspection
-    + Collection
+    + PathCollection
+    + ChunkCollection
+    + PackCollection
     + Pins
     + Limits
     + Revisions
@@ -92,7 +94,9 @@ impl<T> Database for T where
         + Documents
         + Leases
         + Inspection
-        + Collection
+        + PathCollection
+        + ChunkCollection
+        + PackCollection
         + Pins
         + Limits
         + Revisions

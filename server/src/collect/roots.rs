@@ -18,7 +18,7 @@ pub struct Root {
 
 /// A further source of roots.
 ///
-/// Whoever adds a root calls [`database::Collection::spare_paths`] for it right after, and takes the path for lost if that says
+/// Whoever adds a root calls [`database::PathCollection::spare_paths`] for it right after, and takes the path for lost if that says
 /// that it is not there: a round that has begun knows nothing of the root yet.
 #[async_trait]
 pub trait ExtraRoots: std::fmt::Debug + Send + Sync {

@@ -4,14 +4,11 @@
 //! were asked for, so under pressure readers take turns extent by extent: a small NAR waits for one extent of each large one, not
 //! for all of it. One pack has a part of the memory only: if its disk stalls, its readers do not hold up those of others.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use database::PackName;
+use memory::InUse;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::FetchError;
@@ -23,15 +20,13 @@ const FIRST_WAIT: Duration = Duration::from_secs(10);
 
 /// One pack has this part of the memory.
 const PACK_PART: u32 = 4;
-/// Packs that nobody reads any more are forgotten when there are more than this.
-const TIDY: usize = 1024;
 
 /// Memory for extents.
 #[derive(Debug, Clone)]
 pub struct Budget {
     shares: Arc<Semaphore>,
     all: u32,
-    packs: Arc<Mutex<HashMap<PackName, Weak<Semaphore>>>>,
+    packs: Arc<InUse<PackName, Semaphore>>,
     first_wait: Duration,
 }
 
@@ -88,16 +83,7 @@ impl Budget {
     }
 
     fn of_pack(&self, pack: PackName) -> Arc<Semaphore> {
-        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shares) = packs.get(&pack).and_then(Weak::upgrade) {
-            return shares;
-        }
-        if packs.len() >= TIDY {
-            packs.retain(|_, shares| shares.strong_count() > 0);
-        }
-        let shares = Arc::new(Semaphore::new(self.part() as usize));
-        packs.insert(pack, Arc::downgrade(&shares));
-        shares
+        self.packs.get(&pack, || Semaphore::new(self.part() as usize))
     }
 }
 
@@ -162,15 +148,5 @@ mod tests {
         drop(budget.take(pack(2), UNIT, true).await.unwrap());
         drop(held);
         budget.take(pack(1), 1, true).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn packs_that_nobody_reads_are_forgotten() {
-        let budget = small();
-        for n in 0..3 * TIDY {
-            let name = PackName((n as u128).to_be_bytes());
-            drop(budget.take(name, 1, true).await.unwrap());
-        }
-        assert!(budget.packs.lock().unwrap().len() <= TIDY + 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use database::ChunkLocation;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use storage::{EXTENT_BYTES, Storage};
+use storage::{EXTENT_BYTES, Key, Storage};
 
 use super::{
     Extent, FetchError, FrameCache,
@@ -72,6 +72,10 @@ impl Frames {
     pub(super) fn now(&self, chunks: &[ChunkLocation]) -> Option<Bytes> {
         let mut extents = extents_of(chunks, MOST_NOW);
         let extent = extents.next().filter(|_| extents.next().is_none())?;
+        self.extent_now(&pack::key(extent.pack), extent)
+    }
+
+    fn extent_now(&self, key: &Key, extent: Extent<'_>) -> Option<Bytes> {
         let range = extent.range();
         let length = range.end - range.start;
         if length > MOST_NOW {
@@ -81,7 +85,7 @@ impl Frames {
             Some(budget) => Some(budget.take_now(extent.pack, length)?),
             None => None,
         };
-        let bytes = self.storage.read_now(&pack::key(extent.pack), &range)?;
+        let bytes = self.storage.read_now(key, &range)?;
         let is_whole = extent.frames(&bytes).all(|(_, frame)| frame.is_ok());
         if !is_whole {
             return None;
@@ -101,15 +105,17 @@ impl Frames {
         Leaving::new(self.clone(), self.segments(chunks, self.storage.extent_size()))
     }
 
-    /// The frames of a segment that stays in its file, or the segment.
-    pub(super) fn left<T: Taken>(&self, segment: Segment) -> Result<(Vec<ChunkLocation>, T), Segment> {
-        match segment {
-            Segment::Stored(chunks) => match T::left(&*self.storage, &chunks) {
-                Some(left) => Ok((chunks, left)),
-                None => Err(Segment::Stored(chunks)),
-            },
-            Segment::Kept(chunks) => Err(Segment::Kept(chunks)),
+    /// The frames of a segment that stays in its file or is to be had without waiting, or the segment.
+    pub(super) fn at_once<T: Taken>(&self, segment: Segment) -> Result<(Vec<ChunkLocation>, T), Segment> {
+        let Segment::Stored(chunks) = segment else { return Err(segment) };
+        let extent = Extent::of(&chunks);
+        let key = pack::key(extent.pack);
+        if let Some(left) = T::left(&*self.storage, &key, &extent.range()) {
+            return Ok((chunks, left));
         }
+        let Some(bytes) = self.extent_now(&key, extent) else { return Err(Segment::Stored(chunks)) };
+        self.storage.note_whole(&key, &extent.range());
+        Ok((chunks, bytes.into()))
     }
 
     /// The frames of segments that are read; the next ones ahead of time. `is_first` says that no byte of the answer has left.

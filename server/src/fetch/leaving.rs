@@ -1,4 +1,4 @@
-//! Frames one after the other: those that stay in their files at once, the others as they are read.
+//! Frames one after the other: those that stay in their files or are in the system's cache at once, the others as they are read.
 
 use std::{
     collections::VecDeque,
@@ -16,30 +16,30 @@ use super::{
 
 /// The frames of segments, in order.
 ///
-/// Whether a segment stays in its file is asked when its turn comes, or when what comes before it is begun to be read. What is read
-/// goes ahead by itself, up to the next segment that stays.
+/// Whether a segment is to be had at once is asked when its turn comes, or when what comes before it is begun to be read. What has to
+/// be waited for goes ahead by itself, up to the next segment that has not.
 pub(super) struct Leaving<T> {
     frames: Frames,
     rest: VecDeque<Segment>,
     reading: Option<BoxStream<'static, Checked<T>>>,
     /// Comes after what is being read.
-    left: Option<(Vec<ChunkLocation>, T)>,
+    at_once: Option<(Vec<ChunkLocation>, T)>,
     /// Whether nothing has come yet.
     is_first: bool,
 }
 
 impl<T: Taken> Leaving<T> {
     pub(super) fn new(frames: Frames, segments: Vec<Segment>) -> Self {
-        Self { frames, rest: segments.into(), reading: None, left: None, is_first: true }
+        Self { frames, rest: segments.into(), reading: None, at_once: None, is_first: true }
     }
 
-    /// The next segments that have to be read; keeps the one after them if that stays.
-    fn next_to_read(&mut self) -> Vec<Segment> {
+    /// The next segments that have to be waited for; keeps the one after them that has not.
+    fn next_to_wait_for(&mut self) -> Vec<Segment> {
         let mut run = Vec::new();
         while let Some(segment) = self.rest.pop_front() {
-            match self.frames.left(segment) {
-                Ok(left) => {
-                    self.left = Some(left);
+            match self.frames.at_once(segment) {
+                Ok(frames) => {
+                    self.at_once = Some(frames);
                     break;
                 }
                 Err(segment) => run.push(segment),
@@ -60,15 +60,15 @@ impl<T: Taken> Stream for Leaving<T> {
                     None => self.reading = None,
                 }
             }
-            if let Some(left) = self.left.take() {
+            if let Some(frames) = self.at_once.take() {
                 self.is_first = false;
-                return Poll::Ready(Some(Ok(left)));
+                return Poll::Ready(Some(Ok(frames)));
             }
-            let run = self.next_to_read();
+            let run = self.next_to_wait_for();
             if !run.is_empty() {
                 let is_first = std::mem::take(&mut self.is_first);
                 self.reading = Some(self.frames.read_ahead(run, is_first).boxed());
-            } else if self.left.is_none() {
+            } else if self.at_once.is_none() {
                 return Poll::Ready(None);
             }
         }

@@ -3,19 +3,15 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use database::ChunkLocation;
-use storage::{FilePart, Storage};
-
-use super::Extent;
-use crate::pack;
+use storage::{FilePart, Key, Storage};
 
 /// Below this length copying costs less than leaving bytes where they are.
 const LEAST_LEFT: u64 = 32 << 10;
 
 /// Stored bytes as a reader takes them.
 pub trait Taken: From<Bytes> + Send + Unpin + 'static {
-    /// Adjacent frames where they are, if the reader takes them so and the storage has them so.
-    fn left(storage: &dyn Storage, chunks: &[ChunkLocation]) -> Option<Self>;
+    /// Bytes of an object where they are, if the reader takes them so and the storage has them so.
+    fn left(storage: &dyn Storage, key: &Key, range: &Range<u64>) -> Option<Self>;
 
     /// How many they are.
     fn size(&self) -> u64;
@@ -27,7 +23,7 @@ pub trait Taken: From<Bytes> + Send + Unpin + 'static {
 
 /// Takes them in memory.
 impl Taken for Bytes {
-    fn left(_: &dyn Storage, _: &[ChunkLocation]) -> Option<Self> {
+    fn left(_: &dyn Storage, _: &Key, _: &Range<u64>) -> Option<Self> {
         None
     }
 
@@ -57,13 +53,11 @@ impl From<Bytes> for Piece {
 }
 
 impl Taken for Piece {
-    fn left(storage: &dyn Storage, chunks: &[ChunkLocation]) -> Option<Self> {
-        let extent = Extent::of(chunks);
-        let range = extent.range();
+    fn left(storage: &dyn Storage, key: &Key, range: &Range<u64>) -> Option<Self> {
         if range.end - range.start < LEAST_LEFT {
             return None;
         }
-        storage.in_file(&pack::key(extent.pack), &range).map(Self::InFile)
+        storage.in_file(key, range).map(Self::InFile)
     }
 
     fn size(&self) -> u64 {

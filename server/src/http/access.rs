@@ -66,11 +66,11 @@ pub(super) async fn cache(
     name: &CacheName,
     needed: Permission,
 ) -> Result<(Arc<Cache>, Caller), ApiError> {
-    let find = app.caches.get(&*app.database, name.clone(), async |name| find(app, name).await);
+    let find = app.caches.get(&*app.database, name.clone(), async |name| Box::pin(find(app, name)).await);
     let (found, caller) = match bearer(app, headers) {
         None => (find.await?, everybody(app)),
         Some(claims) => {
-            let (found, standing) = tokio::try_join!(find, standing(app, &claims))?;
+            let (found, standing) = Box::pin(async { tokio::try_join!(find, standing(app, &claims)) }).await?;
             (found, admit(app, claims, standing))
         }
     };

@@ -68,7 +68,7 @@ pub(super) async fn get(app: &App, cache: &Cache, name: &NarName, asked: Asked<'
         return file(app, cache, &located, asked).await;
     }
     match app.database.find_upload(cache.id, &name.file_name).await? {
-        Some(upload) => as_uploaded(app, cache, &upload, name.compression, asked.method).await,
+        Some(upload) => Box::pin(as_uploaded(app, cache, &upload, name.compression, asked.method)).await,
         None => Err(ApiError::no_such_object()),
     }
 }
@@ -76,7 +76,7 @@ pub(super) async fn get(app: &App, cache: &Cache, name: &NarName, asked: Asked<'
 /// The NAR by our own name, `<file hash>.nar.zst`, or by Attic's, `<store path hash>.nar`.
 async fn stored(app: &App, cache: &Cache, name: &NarName) -> Result<Option<Arc<Located>>, ApiError> {
     let located = async |nar| match nar {
-        Some(nar) => Ok::<_, ApiError>(Some(Arc::new(Located::of(app, nar).await?))),
+        Some(nar) => Ok::<_, ApiError>(Some(Arc::new(Box::pin(Located::of(app, nar)).await?))),
         None => Ok(None),
     };
     if let (Some(hash), Compression::Zstd) = (&name.file_hash, name.compression) {
@@ -118,10 +118,10 @@ pub(super) async fn file(
         match (app.fetch.now(chunks, &range), outbox.cloned()) {
             (Some(bytes), _) => Body::from(bytes),
             (None, Some(outbox)) => {
-                let pieces = app.fetch.located(nar, chunks, range.clone()).await?;
+                let pieces = Box::pin(app.fetch.located(nar, chunks, range.clone())).await?;
                 Body::from_stream(pieces.map_ok(move |piece| outbox.body(piece)))
             }
-            (None, None) => Body::from_stream(app.fetch.located::<Bytes>(nar, chunks, range.clone()).await?),
+            (None, None) => Body::from_stream(Box::pin(app.fetch.located::<Bytes>(nar, chunks, range.clone())).await?),
         }
     };
     let mut response = Response::new(body);

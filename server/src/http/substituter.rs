@@ -52,19 +52,22 @@ pub(super) fn reads(method: &Method) -> bool {
 }
 
 /// Answers a question for a file.
+///
+/// Every connection has the room for this, and each request goes over all of it: so what is rare or long is boxed, here and in what
+/// is called.
 pub(super) async fn read(app: &App, address: Address, asked: Asked<'_>) -> Answer {
     let route = Route(address.target.route());
     let at_root = address.cache.is_none();
     let (name, response) = match named(app, address.cache) {
         Err(error) => (None, Err(error)),
         Ok(name) => {
-            let answering = async {
+            let answered = as_of_one_state(async {
                 match address.tag {
-                    Some(tag) => view::answer(app, &name, &tag, address.target, asked).await,
+                    Some(tag) => Box::pin(view::answer(app, &name, &tag, address.target, asked)).await,
                     None => plain(app, &name, at_root, address.target, asked).await,
                 }
-            };
-            let answered = as_of_one_state(answering).await;
+            })
+            .await;
             (Some(CacheLabel(name)), answered)
         }
     };
@@ -116,9 +119,9 @@ async fn plain(
         Target::CacheInfo => cache_info(&cache.store_dir, cache.priority),
         Target::AtticCacheInfo => attic::cache_config(app, &cache, asked.headers)?,
         Target::NarInfo(hash) => narinfo::get(app, &cache, hash, asked.headers).await?,
-        Target::Nar(name) => nar::get(app, &cache, &name, asked).await?,
-        Target::Listing(hash) => document::listing(app, &cache, hash).await?,
-        Target::Document(kind, name) => document::get(app, &cache, kind, &name).await?,
+        Target::Nar(name) => Box::pin(nar::get(app, &cache, &name, asked)).await?,
+        Target::Listing(hash) => Box::pin(document::listing(app, &cache, hash)).await?,
+        Target::Document(kind, name) => Box::pin(document::get(app, &cache, kind, &name)).await?,
     };
     if cache.is_public {
         response.headers_mut().insert(CACHE_VISIBILITY_HEADER, HeaderValue::from_static("public"));

@@ -4,8 +4,8 @@ use std::{fs, path::PathBuf};
 
 use formats::Compression;
 
-use super::store::{Fsck, Pack, copy, packs, records, sql};
-use crate::harness::{Http, Node, Seed, Server, TestPath};
+use super::store::{Pack, copy, packs, records, sql};
+use crate::harness::{Fsck, Http, Node, Seed, Server, TestPath};
 
 /// A server that has a bit of everything, stopped; and a copy of its data.
 struct World {

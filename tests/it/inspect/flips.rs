@@ -6,8 +6,8 @@ use formats::{Compression, NarHash, NarInfo, StoreDir};
 use reqwest::Method;
 use serde_json::json;
 
-use super::store::{Fsck, Pack, packs, records};
-use crate::harness::{Http, Node, Seed, Server, TestPath, decompress, try_answer};
+use super::store::{Pack, packs, records};
+use crate::harness::{Fsck, Http, Node, Seed, Server, TestPath, decompress, try_answer};
 
 const FLIPS: usize = 100;
 

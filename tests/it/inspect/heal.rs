@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use client::{nix::LocalStore, push::ProtocolChoice};
 
-use super::store::{Fsck, packs};
-use crate::harness::{Pulled, Seed, Server, Shelf};
+use super::store::packs;
+use crate::harness::{Fsck, Pulled, Seed, Server, Shelf};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_push_heals_what_is_in_quarantine() {

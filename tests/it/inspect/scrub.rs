@@ -2,8 +2,8 @@
 
 use std::{fs, process::Command, time::Duration};
 
-use super::store::{Fsck, packs};
-use crate::harness::{Node, Seed, Server, TestPath};
+use super::store::packs;
+use crate::harness::{Fsck, Node, Seed, Server, TestPath};
 
 const FAST: &str = "[flywheel.inspection]\nscrub-rate = \"64 MiB\"\nscrub-interval = \"1s\"\n";
 

@@ -1,7 +1,6 @@
 //! A store on the disk, to be looked into and damaged.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -93,35 +92,4 @@ pub(super) fn sql(server: &Server, statement: &str) {
     let done =
         Command::new("sqlite3").arg(index).arg(format!("PRAGMA foreign_keys = OFF; {statement}")).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-}
-
-/// What `fsck` said.
-#[derive(Debug)]
-pub(super) struct Fsck {
-    pub(super) status: i32,
-    pub(super) report: serde_json::Value,
-}
-
-impl Fsck {
-    /// Runs it with these options.
-    #[track_caller]
-    pub(super) fn run(server: &Server, options: &[&str]) -> Self {
-        let output = server.command().args(["fsck", "--json"]).args(options).output().unwrap();
-        let status = output.status.code().unwrap();
-        let report = serde_json::from_slice(&output.stdout);
-        let report = report.unwrap_or_else(|error| {
-            panic!("{error}: {status}: {}", String::from_utf8_lossy(&output.stderr));
-        });
-        Self { status, report }
-    }
-
-    /// How often it found what.
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
-        serde_json::from_value(self.report["counts"].clone()).unwrap()
-    }
-
-    /// The findings that were made the first time.
-    pub(super) fn findings(&self) -> &[serde_json::Value] {
-        self.report["findings"].as_array().unwrap()
-    }
 }

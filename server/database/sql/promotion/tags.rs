@@ -1,7 +1,7 @@
 //! Tags and their revisions.
 
 use database::{CacheId, Member, Moved, NewRevision, Result, RevisionId, TagId, TagRow};
-use protocol::promotion::{ClaimState, Revision, RevisionState, TagKind, TagName};
+use protocol::promotion::{ClaimState, Revision, RevisionState, TagKind, TagName, Visibility};
 
 use super::text;
 use crate::{
@@ -194,4 +194,15 @@ async fn insert_members(connection: &mut Connection, revision: i64, cache: Cache
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// Changes who may see a view.
+pub(super) async fn show(connection: &mut Connection, tag: TagId, visibility: Visibility) -> Result<bool> {
+    let visibility = visibility.as_str();
+    let done = sqlx::query_file!("../sql/common/tag_show.sql", tag.0, visibility)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    sqlx::query_file!("../sql/common/unrecorded_of_tag.sql", tag.0).execute(&mut *connection).await.map_err(failed)?;
+    Ok(done.rows_affected() > 0)
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use database::{Cache, Caches, ChunkRuns, Collection, Database, NewCache, NewPin, Paths, Pins};
+use database::{Cache, Caches, ChunkRuns, Database, NewCache, NewPin, PackCollection, Paths, Pins};
 use formats::{NarHash, PathInfo, SecretKey, StorePath, StorePathHash, nar::Writer};
 use futures::TryStreamExt;
 use protocol::{ChunkSizes, Clock, FixedClock, Timestamp};

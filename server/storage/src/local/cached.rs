@@ -24,16 +24,18 @@ pub(super) fn read(file: &File, body: &mut [u8], offset: u64) -> io::Result<()> 
     Ok(())
 }
 
-/// How far apart the bytes are that are asked for to find out whether all are in the cache: what Linux reads ahead.
+/// How far apart the bytes are that are asked for to find out whether all are in the cache: twice what Linux reads ahead. Each question
+/// costs as much as sending some 8 KiB.
 #[cfg(target_os = "linux")]
-const STRIDE: usize = 128 << 10;
+const STRIDE: u64 = 256 << 10;
 
 /// Whether the bytes can be sent without waiting for a disk, in all likelihood.
 #[cfg(target_os = "linux")]
 pub(super) fn holds(file: &File, range: &std::ops::Range<u64>) -> bool {
-    let last = range.end.saturating_sub(1);
-    let mut places = (range.start..last).step_by(STRIDE).chain([last]);
-    places.all(|place| read(file, &mut [0], place).is_ok())
+    let length = range.end.saturating_sub(range.start);
+    // In the middle of equal parts: what was dropped in between is no longer than a part.
+    let parts = length.div_ceil(STRIDE);
+    (0..parts).all(|part| read(file, &mut [0], range.start + length * (2 * part + 1) / (2 * parts)).is_ok())
 }
 
 /// Says that it cannot tell.
