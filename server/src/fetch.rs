@@ -186,9 +186,9 @@ impl Fetch {
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked. The next ones are read ahead of time.
     fn extents<T: Taken>(&self, chunks: &[ChunkLocation]) -> BoxStream<'static, Checked<T>> {
-        let frames = self.frames.stream(chunks).boxed();
-        let state = (self.clone(), frames, VecDeque::from(chunks.to_vec()));
-        stream::try_unfold(state, |(this, mut frames, mut left)| async move {
+        let frames = self.frames.stream(chunks, true).boxed();
+        let (count, state) = (chunks.len(), (self.clone(), frames, VecDeque::from(chunks.to_vec())));
+        stream::try_unfold(state, move |(this, mut frames, mut left)| async move {
             loop {
                 match frames.try_next().await {
                     Ok(Some(next)) => {
@@ -201,7 +201,7 @@ impl Fetch {
                         let now = this.database.locate_chunks(&left.iter().map(|chunk| chunk.id).collect()).await;
                         match now {
                             Ok(now) if now != *left.make_contiguous() => {
-                                frames = this.frames.stream(&now).boxed();
+                                frames = this.frames.stream(&now, left.len() == count).boxed();
                                 left = now.into();
                             }
                             _ => return Err(FetchError::Damaged { chunks: damaged }),

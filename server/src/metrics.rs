@@ -23,6 +23,8 @@ pub const NAR_BYTES: &str = "flywheel_nar_bytes";
 pub const QUARANTINED_NARS: &str = "flywheel_quarantined_nars";
 /// Chunks whose stored bytes were found damaged.
 pub const DAMAGED_CHUNKS: &str = "flywheel_damaged_chunks_total";
+/// Answers that were refused since the memory for reading was taken.
+pub const REFUSED_READS: &str = "flywheel_refused_reads_total";
 /// Bytes of the NARs that were pushed.
 pub const PUSHED_NAR_BYTES: &str = "flywheel_pushed_nar_bytes_total";
 /// Paths that were pushed with another NAR than the cache has, by cache.
@@ -117,6 +119,7 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(NAR_BYTES, Unit::Bytes, "Bytes of all NARs, uncompressed");
     describe_gauge!(QUARANTINED_NARS, "NARs that are hidden because stored bytes are damaged");
     describe_counter!(DAMAGED_CHUNKS, "Chunks whose stored bytes were found damaged");
+    describe_counter!(REFUSED_READS, "Answers that were refused since the memory for reading was taken");
     describe_counter!(PUSHED_NAR_BYTES, Unit::Bytes, "Bytes of the NARs that were pushed");
     describe_counter!(DIVERGENT_PUSHES, "Paths that were pushed with another NAR than the cache has, by cache");
     describe_gauge!(FIGURES_AGE, Unit::Seconds, "How old the figures of the index are that the gauges show");
@@ -130,7 +133,7 @@ fn build() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(SLOW_REQUESTS, "Requests whose answer took more than 10 seconds to begin, by path");
     // Counters that alerts watch are there from the start: an increase from nothing is none.
-    for name in [DAMAGED_CHUNKS, SCRUBBED_BYTES, SCRUB_FAILURES] {
+    for name in [DAMAGED_CHUNKS, REFUSED_READS, SCRUBBED_BYTES, SCRUB_FAILURES] {
         metrics::counter!(name).absolute(0);
     }
     describe_counter!(EXCHANGES, "Identities that CI showed, by outcome and rule");

@@ -6,6 +6,8 @@
 
 use std::{pin::Pin, sync::Arc};
 
+pub use fixtures::new_cache;
+
 use crate::Database;
 
 /// Lists the checks of a file; one that is left out is dead code, which the compiler tells.

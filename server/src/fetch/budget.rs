@@ -45,6 +45,12 @@ impl Budget {
         Self { shares: Arc::new(Semaphore::new(all as usize)), all, packs: Arc::default(), first_wait: FIRST_WAIT }
     }
 
+    /// The same, where nobody waits for long.
+    #[cfg(test)]
+    pub(super) fn impatient(bytes: u64) -> Self {
+        Self { first_wait: Duration::from_millis(20), ..Self::new(bytes) }
+    }
+
     /// Waits for a share. `is_first` says that no byte of the answer has left, so that it can still be refused.
     ///
     /// # Errors
@@ -58,7 +64,10 @@ impl Budget {
             Share { _of_pack: of_pack, _of_all: of_all }
         };
         if is_first {
-            tokio::time::timeout(self.first_wait, share).await.map_err(|_| FetchError::Overloaded)
+            tokio::time::timeout(self.first_wait, share).await.map_err(|_| {
+                metrics::counter!(crate::metrics::REFUSED_READS).increment(1);
+                FetchError::Overloaded
+            })
         } else {
             Ok(share.await)
         }
@@ -113,7 +122,7 @@ mod tests {
 
     /// Memory for four units, one for each pack.
     fn small() -> Budget {
-        Budget { first_wait: Duration::from_millis(20), ..Budget::new(4 * UNIT) }
+        Budget::impatient(4 * UNIT)
     }
 
     #[tokio::test]

@@ -97,12 +97,13 @@ impl Frames {
     }
 
     /// The frames of `chunks`, in order, neighbours together; every frame was checked, now or lately. The next ones are read ahead of
-    /// time.
+    /// time. `is_first` says that no byte of the answer has left, so that it can still be refused.
     pub fn stream<T: Taken>(
         &self,
         chunks: &[ChunkLocation],
+        is_first: bool,
     ) -> impl Stream<Item = Checked<T>> + Send + 'static + use<T> {
-        Leaving::new(self.clone(), self.segments(chunks, self.storage.extent_size()))
+        Leaving::new(self.clone(), self.segments(chunks, self.storage.extent_size()), is_first)
     }
 
     /// The frames of a segment that stays in its file or is to be had without waiting, or the segment.

@@ -24,13 +24,13 @@ pub(super) struct Leaving<T> {
     reading: Option<BoxStream<'static, Checked<T>>>,
     /// Comes after what is being read.
     at_once: Option<(Vec<ChunkLocation>, T)>,
-    /// Whether nothing has come yet.
+    /// Whether nothing of the answer has come yet.
     is_first: bool,
 }
 
 impl<T: Taken> Leaving<T> {
-    pub(super) fn new(frames: Frames, segments: Vec<Segment>) -> Self {
-        Self { frames, rest: segments.into(), reading: None, at_once: None, is_first: true }
+    pub(super) fn new(frames: Frames, segments: Vec<Segment>, is_first: bool) -> Self {
+        Self { frames, rest: segments.into(), reading: None, at_once: None, is_first }
     }
 
     /// The next segments that have to be waited for; keeps the one after them that has not.

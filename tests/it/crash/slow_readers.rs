@@ -48,6 +48,8 @@ async fn a_server_that_has_no_memory_left_says_so_and_goes_on() {
             continue;
         }
         assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
+        let metrics = http.get("/metrics").await.expect(200).text();
+        assert!(metrics.lines().any(|line| line == "flywheel_refused_reads_total 1"), "{metrics}");
         // Whatever takes no such memory is answered as ever.
         http.get(&format!("/main/{}.narinfo", path.hash())).await.expect(200);
         drop(holding);

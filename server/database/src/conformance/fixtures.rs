@@ -23,7 +23,12 @@ pub(super) fn key(name: &str) -> SecretKey {
     SecretKey::generate(name.parse().unwrap(), bytes_of(name))
 }
 
-pub(super) fn new_cache(name: &str) -> NewCache {
+/// A private cache with defaults, and a key that depends on its name only.
+///
+/// # Panics
+/// If it is no name of a cache.
+#[must_use]
+pub fn new_cache(name: &str) -> NewCache {
     NewCache {
         name: name.parse().unwrap(),
         is_public: false,

@@ -64,7 +64,7 @@ async fn pack() -> (FaultyStorage<MemoryStorage>, Vec<ChunkLocation>, Bytes) {
 }
 
 async fn streamed(storage: Arc<dyn Storage>, chunks: &[ChunkLocation]) -> (Vec<u8>, Option<FetchError>) {
-    let mut frames = Box::pin(Frames::new(storage).stream::<Bytes>(chunks));
+    let mut frames = Box::pin(Frames::new(storage).stream::<Bytes>(chunks, true));
     let mut body = Vec::new();
     loop {
         match frames.try_next().await {
@@ -89,6 +89,22 @@ async fn a_far_storage_is_asked_once_for_what_lies_side_by_side() {
         let (read, error) = streamed(asked, &gap).await;
         assert!(error.is_none() && read == [&body[..300_000], &body[500_000..]].concat(), "far: {far}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_not_refused() {
+    let (storage, chunks, body) = pack().await;
+    let budget = Budget::impatient(1 << 20);
+    let taken = budget.take(chunks[0].pack, 1 << 20, true).await.unwrap();
+    let frames = Frames::new(Arc::new(storage)).within(budget);
+    let refused = frames.stream::<Bytes>(&chunks, true).try_next().await;
+    assert!(matches!(refused, Err(FetchError::Overloaded)), "{refused:?}");
+    let mut begun = frames.stream::<Bytes>(&chunks, false);
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(100), begun.try_next()).await;
+    assert!(waited.is_err(), "there is no memory");
+    drop(taken);
+    let rest: Vec<Bytes> = begun.map_ok(|(_, bytes)| bytes).try_collect().await.unwrap();
+    assert!(rest.concat() == body[..2_000_000]);
 }
 
 #[tokio::test]

@@ -1,23 +1,8 @@
 //! The state of the index changes with every commit, of whatever process, and not with reading.
 
-use database::{Caches, NewCache, Revision, Revisions};
-use formats::{SecretKey, StoreDir};
+use database::{Caches, Revision, Revisions, conformance::new_cache};
 use postgres::{Options, PostgresDatabase};
-use protocol::Timestamp;
 use scratch::{Database, Server};
-
-fn cache(name: &str) -> NewCache {
-    NewCache {
-        name: name.parse().unwrap(),
-        is_public: true,
-        store_dir: StoreDir::default(),
-        priority: 41,
-        upstream_key_names: vec![],
-        retention: None,
-        key: SecretKey::generate(name.parse().unwrap(), [1; 32]),
-        now: Timestamp(1),
-    }
-}
 
 async fn open(database: &Database) -> PostgresDatabase {
     PostgresDatabase::connect(&database.url(), Options::default()).await.unwrap()
@@ -34,7 +19,7 @@ async fn every_commit_of_every_server_is_seen_at_once() {
     let mut seen = (state(&ours).await, state(&theirs).await);
     for number in 0..100 {
         let writer = if number % 2 == 0 { &ours } else { &theirs };
-        writer.create_cache(&cache(&format!("cache-{number}"))).await.unwrap();
+        writer.create_cache(&new_cache(&format!("cache-{number}"))).await.unwrap();
         let now = (state(&ours).await, state(&theirs).await);
         assert!(now.0 != seen.0 && now.1 != seen.1, "commit {number} went unseen");
         seen = now;
@@ -51,7 +36,7 @@ async fn who_asks_beside_others_gets_no_older_state() {
             tokio::spawn(async move {
                 for number in 0..20 {
                     let before = state(&index).await;
-                    index.create_cache(&cache(&format!("cache-{task}-{number}"))).await.unwrap();
+                    index.create_cache(&new_cache(&format!("cache-{task}-{number}"))).await.unwrap();
                     assert_ne!(state(&index).await, before, "commit {number} of {task} went unseen");
                 }
             })
@@ -68,7 +53,7 @@ async fn reading_changes_nothing() {
     let server = Server::start(&["autovacuum=off"]);
     let database = server.database();
     let index = open(&database).await;
-    index.create_cache(&cache("main")).await.unwrap();
+    index.create_cache(&new_cache("main")).await.unwrap();
     let before = state(&index).await;
     for _ in 0..20 {
         index.find_cache(&"main".parse().unwrap()).await.unwrap().unwrap();

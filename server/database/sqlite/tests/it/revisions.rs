@@ -1,22 +1,10 @@
 //! The state of the index changes with every commit, of whatever process, but for notes; and with nothing else.
 
-use database::{Caches, ChoreRun, Inspection, Lease, Leases, NewCache, Paths, Revision, Revisions, Tokens, Traffic};
-use formats::{SecretKey, StoreDir};
+use database::{
+    Caches, ChoreRun, Inspection, Lease, Leases, Paths, Revision, Revisions, Tokens, Traffic, conformance::new_cache,
+};
 use protocol::Timestamp;
 use sqlite::SqliteDatabase;
-
-fn cache(name: &str) -> NewCache {
-    NewCache {
-        name: name.parse().unwrap(),
-        is_public: true,
-        store_dir: StoreDir::default(),
-        priority: 41,
-        upstream_key_names: vec![],
-        retention: None,
-        key: SecretKey::generate(name.parse().unwrap(), [1; 32]),
-        now: Timestamp(1),
-    }
-}
 
 fn state(database: &SqliteDatabase) -> Revision {
     database.revision().expect("a local file tells its state")
@@ -31,7 +19,7 @@ async fn every_commit_of_every_connection_is_seen_at_once() {
     // Enough commits for the log to be checkpointed and begun anew.
     for number in 0..1500 {
         let writer = if number % 2 == 0 { &ours } else { &theirs };
-        writer.create_cache(&cache(&format!("cache-{number}"))).await.unwrap();
+        writer.create_cache(&new_cache(&format!("cache-{number}"))).await.unwrap();
         let now = state(&ours);
         assert_eq!(now, state(&theirs));
         assert!(!seen.contains(&now), "commit {number} went unseen");
@@ -43,7 +31,7 @@ async fn every_commit_of_every_connection_is_seen_at_once() {
 async fn reading_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let database = SqliteDatabase::open(folder.path().join("index.db")).await.unwrap();
-    database.create_cache(&cache("main")).await.unwrap();
+    database.create_cache(&new_cache("main")).await.unwrap();
     let before = state(&database);
     for _ in 0..20 {
         database.find_cache(&"main".parse().unwrap()).await.unwrap().unwrap();
@@ -58,7 +46,7 @@ async fn notes_leave_the_state_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.db");
     let (ours, theirs) = (SqliteDatabase::open(&path).await.unwrap(), SqliteDatabase::open(&path).await.unwrap());
-    ours.create_cache(&cache("main")).await.unwrap();
+    ours.create_cache(&new_cache("main")).await.unwrap();
     let found = ours.find_cache(&"main".parse().unwrap()).await.unwrap().unwrap();
     let hash = "00000000000000000000000000000000".parse().unwrap();
     let mut before = state(&ours);
@@ -82,7 +70,7 @@ async fn notes_leave_the_state_as_it_is() {
         if number % 100 == 0 {
             // A commit between notes is seen, whoever makes it.
             let writer = if number % 200 == 0 { &ours } else { &theirs };
-            writer.create_cache(&cache(&format!("cache-{number}"))).await.unwrap();
+            writer.create_cache(&new_cache(&format!("cache-{number}"))).await.unwrap();
             assert_ne!(state(&ours), before, "{number}");
             before = state(&ours);
         }
@@ -107,7 +95,7 @@ async fn a_commit_beside_notes_is_seen() {
     let mut number = 0;
     while !noting.is_finished() {
         let before = state(&ours);
-        theirs.create_cache(&cache(&format!("cache-{number}"))).await.unwrap();
+        theirs.create_cache(&new_cache(&format!("cache-{number}"))).await.unwrap();
         assert_ne!(state(&ours), before, "commit {number}");
         number += 1;
     }
