@@ -106,15 +106,20 @@ impl Frames {
         Leaving::new(self.clone(), self.segments(chunks, self.storage.extent_size()), is_first)
     }
 
-    /// The frames of a segment that stays in its file or is to be had without waiting, or the segment.
-    pub(super) fn at_once<T: Taken>(&self, segment: Segment) -> Result<(Vec<ChunkLocation>, T), Segment> {
+    /// The frames of a segment that stays in its file or, if they may take memory, is to be had without waiting; or the segment.
+    pub(super) fn at_once<T: Taken>(
+        &self,
+        segment: Segment,
+        may_take_memory: bool,
+    ) -> Result<(Vec<ChunkLocation>, T), Segment> {
         let Segment::Stored(chunks) = segment else { return Err(segment) };
         let extent = Extent::of(&chunks);
         let key = pack::key(extent.pack);
         if let Some(left) = T::left(&*self.storage, &key, &extent.range()) {
             return Ok((chunks, left));
         }
-        let Some(bytes) = self.extent_now(&key, extent) else { return Err(Segment::Stored(chunks)) };
+        let read = if may_take_memory { self.extent_now(&key, extent) } else { None };
+        let Some(bytes) = read else { return Err(Segment::Stored(chunks)) };
         self.storage.note_whole(&key, &extent.range());
         Ok((chunks, bytes.into()))
     }

@@ -37,7 +37,8 @@ impl<T: Taken> Leaving<T> {
     fn next_to_wait_for(&mut self) -> Vec<Segment> {
         let mut run = Vec::new();
         while let Some(segment) = self.rest.pop_front() {
-            match self.frames.at_once(segment) {
+            // Whoever holds memory for what comes later may wait for ever for what comes first.
+            match self.frames.at_once(segment, run.is_empty()) {
                 Ok(frames) => {
                     self.at_once = Some(frames);
                     break;
