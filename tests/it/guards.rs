@@ -92,8 +92,11 @@ async fn what_nix_asks_most_takes_few_calls() {
     if !counts() {
         return;
     }
-    // What is counted is a file's worth of SQLite and a folder; others have their own costs.
     let server = Server::new();
+    if !server.backing().is_folder() {
+        // What is counted is a folder's worth of calls; a bucket has its own costs.
+        return;
+    }
     let http = server.admin();
     let path = TestPath::new("one-extent", &Node::noise(&mut Seed::new(1, "guards"), 40_000));
     http.upload("main", &path).await.expect(200);

@@ -64,6 +64,11 @@ impl Backing {
         ))
     }
 
+    /// Whether the server itself has the objects as files.
+    pub(crate) const fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder)
+    }
+
     /// The folder that has the objects as files, if one has.
     pub(crate) fn files(&self, data_dir: &Path) -> Option<PathBuf> {
         match self {
