@@ -12,7 +12,7 @@ use crate::{
     column::Column,
     dialect::{Connection, Index},
     error::failed,
-    list::{BATCH, hex, json},
+    list::{BATCH, hexes, json},
 };
 
 struct ChunkRow {
@@ -45,7 +45,7 @@ pub(super) async fn find(connection: &mut Connection, hashes: &[ChunkHash]) -> R
 }
 
 async fn find_rows(connection: &mut Connection, hashes: &[ChunkHash]) -> Result<Vec<ChunkRow>> {
-    let names = json(&hashes.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+    let names = hexes(hashes.iter().map(ChunkHash::as_bytes))?;
     sqlx::query_file_as!(ChunkRow, "sql/chunk_find.sql", names).fetch_all(connection).await.map_err(failed)
 }
 
@@ -125,7 +125,7 @@ async fn find_visible(connection: &mut Connection, caches: &[CacheId], hashes: &
     let caches = json(&caches.iter().map(|cache| cache.0).collect::<Vec<_>>())?;
     let mut found = vec![None; hashes.len()];
     for (batch, found) in hashes.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
-        let names = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+        let names = hexes(batch.iter().map(ChunkHash::as_bytes))?;
         let rows = sqlx::query_file_as!(ChunkRow, "sql/chunk_find_visible.sql", caches, names)
             .fetch_all(&mut *connection)
             .await

@@ -11,6 +11,11 @@ pub(crate) fn json<T: serde::Serialize>(items: &[T]) -> Result<String> {
     serde_json::to_string(items).map_err(|e| Error::Failed(Box::new(e)))
 }
 
+/// Byte strings as JSON, each as `unhex` takes it.
+pub(crate) fn hexes<B: AsRef<[u8]>>(items: impl IntoIterator<Item = B>) -> Result<String> {
+    json(&items.into_iter().map(|bytes| hex(bytes.as_ref())).collect::<Vec<_>>())
+}
+
 /// Bytes as `unhex` takes them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)

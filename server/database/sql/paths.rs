@@ -11,7 +11,7 @@ use crate::{
     column::{Column, words},
     dialect::{Connection, Index, lock_paths},
     error::failed,
-    list::{BATCH, hex, json},
+    list::{BATCH, hex, hexes, json},
 };
 
 pub(crate) struct NarRow {
@@ -172,7 +172,7 @@ async fn find(connection: &mut Connection, cache: CacheId, hash: &StorePathHash)
 async fn missing(connection: &mut Connection, cache: CacheId, hashes: &[StorePathHash]) -> Result<Vec<StorePathHash>> {
     let mut missing = Vec::new();
     for batch in hashes.chunks(BATCH) {
-        let asked = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+        let asked = hexes(batch.iter().map(StorePathHash::as_bytes))?;
         let rows = sqlx::query_file!("sql/path_missing.sql", cache.0, asked)
             .fetch_all(&mut *connection)
             .await

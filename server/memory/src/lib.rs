@@ -1,8 +1,9 @@
 //! What is held in memory, and for how long.
 //!
-//! Large buffers are used again where that is known to pay, and otherwise the allocator is told to give them back. A server that takes uploads makes and drops buffers of some megabytes on every thread. Left to itself, glibc learns from the first
-//! one that is dropped to keep such buffers, in an arena for each thread, and comes to hold several times what is in use (measured
-//! with eight uploads of 500 MB at once: 544 MB in place of 168 MB).
+//! Large buffers are used again where that is known to pay, and otherwise the allocator is told to give them back. A server that takes
+//! uploads makes and drops buffers of some megabytes on every thread. Left to itself, glibc learns from the first one that is dropped to
+//! keep such buffers, in an arena for each thread, and comes to hold several times what is in use (measured with eight uploads of 500 MB
+//! at once: 544 MB in place of 168 MB).
 
 mod buffers;
 mod in_use;

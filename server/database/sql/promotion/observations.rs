@@ -11,7 +11,7 @@ use crate::{
     column::Column,
     dialect::Connection,
     error::failed,
-    list::{BATCH, hex, json},
+    list::{BATCH, hexes},
 };
 
 pub(super) async fn observe(
@@ -34,7 +34,7 @@ pub(super) async fn of_paths(
 ) -> Result<Vec<Seen>> {
     let mut all = Vec::new();
     for batch in hashes.chunks(BATCH) {
-        let asked = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+        let asked = hexes(batch.iter().map(StorePathHash::as_bytes))?;
         let rows = sqlx::query_file!("sql/observation_find.sql", cache.0, asked)
             .fetch_all(&mut *connection)
             .await
@@ -58,7 +58,7 @@ pub(super) async fn resolutions(
 ) -> Result<Vec<(StorePathHash, Resolution)>> {
     let mut all = Vec::new();
     for batch in hashes.chunks(BATCH) {
-        let asked = json(&batch.iter().map(|hash| hex(hash.as_bytes())).collect::<Vec<_>>())?;
+        let asked = hexes(batch.iter().map(StorePathHash::as_bytes))?;
         let rows = sqlx::query_file!("sql/resolution_find.sql", cache.0, asked)
             .fetch_all(&mut *connection)
             .await

@@ -24,8 +24,7 @@ pub(super) fn read(file: &File, body: &mut [u8], offset: u64) -> io::Result<()> 
     Ok(())
 }
 
-/// How far apart the bytes are that are asked for to find out whether all are in the cache: twice what Linux reads ahead. Each question
-/// costs as much as sending some 8 KiB.
+/// How far apart the bytes are that are asked for to find out whether all are in the cache: twice what Linux reads ahead.
 #[cfg(target_os = "linux")]
 const STRIDE: u64 = 256 << 10;
 
